@@ -1,0 +1,334 @@
+"""One client's protocol state, without I/O: text in, frames out.
+
+A session holds no queue. For each subscription it knows how far it has come in the log; when the
+wire is free it takes what it missed from the cohort. Beside that there is a short lane of control
+frames, and a client that does not even read those is let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from app.core.cohort import Cohort
+from app.core.log import Log
+from app.core.rate import BURST, TokenBucket
+from app.core.subscription import Subscription
+from schema.codec import decode_client, encode_around
+from schema.cursor import Cursor
+from schema.errors import CloseCode, ErrorCode, InvalidMessage, ProtocolError
+from schema.fields import Detail
+from schema.frame import Frame
+from schema.messages import (
+    Batch,
+    Connected,
+    Error,
+    Gap,
+    Heartbeat,
+    History,
+    Ping,
+    Reconnect,
+    Resume,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+)
+from transports.base import Close, Wire
+
+# A reader that missed at most so many messages gets them all, else a gap and the newest.
+CATCH_UP = 30
+LANE = 64
+# How long one session may render what it missed before others have their turn.
+SLICE_S = 0.005
+MESSAGE_BYTES = 16 * 1024
+MAX_SUBSCRIPTIONS = 16
+# What only clients of pulsewire.v1 are told.
+V1_ONLY = frozenset({Subscribed.TAG, History.TAG, Gap.TAG, Reconnect.TAG})
+
+
+class Desk(Protocol):
+    """What a session needs of the broadcaster."""
+
+    @property
+    def log(self) -> Log:
+        """The log of the hub."""
+        ...
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def timestamp(self) -> int:
+        """Milliseconds since the epoch."""
+        ...
+
+    def check(self, channel: str, detail: Detail | None = None) -> object:
+        """Look a channel up.
+
+        Raises:
+            ProtocolError: there is no such channel, or not with that detail.
+        """
+        ...
+
+    def cohort(self, wanted: Subscribe) -> Cohort:
+        """Return the cohort of a subscription and keep its source awake."""
+        ...
+
+    def unavailable(self, channel: str) -> str | None:
+        """Say why a channel has nothing to say at present, None if it has."""
+        ...
+
+    def released(self, cohort: Cohort) -> None:
+        """Take note that a member has left a cohort."""
+        ...
+
+    def left(self, session: Session) -> None:
+        """Take note that a client has gone."""
+        ...
+
+
+class Session:
+    """The protocol as one client speaks it, on whatever wire."""
+
+    __slots__ = (
+        "_beat",
+        "_bucket",
+        "_desk",
+        "_lane",
+        "_pending",
+        "_pings",
+        "_resumes",
+        "_since",
+        "_started",
+        "_strikes",
+        "_subscriptions",
+        "_wake",
+        "close",
+        "heritage",
+        "last_sent",
+        "more",
+        "wire",
+    )
+
+    def __init__(
+        self, desk: Desk, wire: Wire, wake: Callable[[], None], *, heritage: bool = False
+    ) -> None:
+        self.wire = wire
+        self.heritage = heritage
+        self.close: Close | None = None
+        self.more = False
+        self.last_sent = desk.now()
+        self._desk = desk
+        self._wake = wake
+        self._lane: list[Frame] = []
+        self._pending: dict[str, Subscription] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._resumes: dict[str, Resume] = {}
+        self._bucket = TokenBucket(desk.now())
+        self._strikes = 0
+        self._pings = 0
+        self._beat = False
+        self._started = False
+        self._since: Cursor | None = None
+
+    # What the client says
+
+    def receive(self, data: str | bytes) -> None:
+        """Take a message of the client; a bad one is answered, and the connection stays open."""
+        if self.close is not None:
+            return
+        try:
+            self._obey(data)
+        except ProtocolError as error:
+            self.say(Error(self._desk.timestamp(), error.code, error.message, error.channel))
+        self._wake()
+
+    def _obey(self, data: str | bytes) -> None:
+        if not self._bucket.take(self._desk.now()):
+            self._strike()
+        if isinstance(data, bytes):
+            msg = "message must be a text frame, got a binary one"
+            raise InvalidMessage(msg)
+        if len(data) > MESSAGE_BYTES or len(data.encode()) > MESSAGE_BYTES:
+            self.close = Close(CloseCode.MESSAGE_TOO_BIG, "message too big")
+            msg = f"message is larger than {MESSAGE_BYTES} bytes"
+            raise ProtocolError(ErrorCode.MESSAGE_TOO_LARGE, msg)
+        message = decode_client(data)
+        if isinstance(message, Ping):
+            self._pings += 1
+        elif isinstance(message, Unsubscribe):
+            self._unsubscribe(message)
+        else:
+            self._subscribe(message)
+
+    def _strike(self) -> None:
+        self._strikes += 1
+        if self._strikes > BURST:
+            self.close = Close(CloseCode.RATE, "too many messages")
+        msg = "too many messages: at most 20 a second, 40 at once"
+        raise ProtocolError(ErrorCode.RATE_LIMITED, msg)
+
+    def subscribe(self, wanted: Sequence[Subscribe]) -> None:
+        """Subscribe to what the query of a request names.
+
+        Raises:
+            ProtocolError: the whole request is refused.
+        """
+        for subscribe in wanted:
+            self._subscribe(subscribe)
+        self._since = wanted[0].since
+
+    def _subscribe(self, wanted: Subscribe) -> None:
+        channel = wanted.channel
+        if self.heritage:
+            if wanted.detail is Detail.FULL:
+                msg = "detail: must be one of simple, standard without the subprotocol pulsewire.v1"
+                raise InvalidMessage(msg)
+            # Heritage clients know neither key; what they happen to send there means nothing.
+            wanted = Subscribe(channel, wanted.interval, wanted.detail)
+        self._desk.check(channel, wanted.detail)
+        if len({channel, *self._subscriptions, *self._pending}) > MAX_SUBSCRIPTIONS:
+            msg = f"at most {MAX_SUBSCRIPTIONS} subscriptions on one connection"
+            raise ProtocolError(ErrorCode.TOO_MANY_SUBSCRIPTIONS, msg, channel)
+        self._drop(channel)
+        cohort = self._desk.cohort(wanted)
+        self._pending[channel] = Subscription(wanted, cohort)
+        # A member from now on, so that the cohort lives while the cursor is being judged.
+        cohort.members.add(self)
+
+    def _unsubscribe(self, message: Unsubscribe) -> None:
+        self._desk.check(message.channel)
+        self._drop(message.channel)
+
+    def _drop(self, channel: str) -> None:
+        for subscriptions in (self._pending, self._subscriptions):
+            gone = subscriptions.pop(channel, None)
+            if gone is not None:
+                gone.cohort.members.discard(self)
+                gone.cohort.waiting.discard(self)
+                self._desk.released(gone.cohort)
+
+    # What the hub says
+
+    def notify(self) -> None:
+        """Say that there is something to take."""
+        self._wake()
+
+    def say(self, message: object, *, retry: int | None = None) -> None:
+        """Put a control message into the lane; ``retry`` is what an EventSource is told to wait."""
+        if len(self._lane) + self._pings >= LANE:
+            self.close = self.close or Close(CloseCode.TOO_SLOW, "too slow")
+            return
+        self._lane.append(Frame.of(message, retry=retry))
+
+    def beat(self) -> None:
+        """Send a heartbeat as soon as the wire is free."""
+        self._beat = True
+        self._wake()
+
+    def lost(self, channel: str, reason: str) -> None:
+        """Tell the client that a channel has nothing to say at present."""
+        error = ErrorCode.CHANNEL_UNAVAILABLE
+        self.say(Error(self._desk.timestamp(), error, reason, channel))
+        self._wake()
+
+    def farewell(self, after_ms: int) -> None:
+        """Tell the client to come back after so long, and end."""
+        if self.close is None:
+            self.say(Reconnect(self._desk.timestamp(), "drain", after_ms), retry=after_ms)
+            self.close = self.close or Close(CloseCode.RESTART, "server is restarting")
+            self._wake()
+
+    def leave(self) -> None:
+        """Forget the client; may be called twice."""
+        for channel in [*self._pending, *self._subscriptions]:
+            self._drop(channel)
+        self._desk.left(self)
+
+    # What the wire is given
+
+    def take(self) -> list[Frame]:
+        """Return what the wire, being free, should be given now; empty if nothing."""
+        self.more = False
+        frames: list[Frame] = []
+        if self.close is None:
+            deadline = self._desk.now() + SLICE_S
+            self._settle(lambda: self._desk.now() > deadline)
+            frames = self._data(lambda: self._desk.now() > deadline)
+        frames = [*self._lane, *frames]
+        self._lane = []
+        if self._pings or self._beat:
+            beat = Frame.of(Heartbeat(self._desk.timestamp(), self._covered()))
+            frames += [beat] * (self._pings or (not frames))
+            self._pings, self._beat = 0, False
+        if self.heritage:
+            frames = [frame for frame in frames if frame.kind not in V1_ONLY]
+        if frames:
+            self.last_sent = self._desk.now()
+        return frames
+
+    def _settle(self, spent: Callable[[], bool]) -> None:
+        """Give the verdict on each new subscription, in the order in which they came."""
+        for channel, subscription in list(self._pending.items()):
+            resume = subscription.judge(self._desk.log, spent)
+            if resume is None:
+                self.more = True
+                return
+            del self._pending[channel]
+            self._subscriptions[channel] = subscription
+            self._resumes[channel] = resume
+            if subscription.opening is not None:
+                subscription.cohort.waiting.add(self)
+            self._acknowledge(subscription, resume)
+
+    def _acknowledge(self, subscription: Subscription, resume: Resume) -> None:
+        cohort, polled = subscription.cohort, self.wire is Wire.LONGPOLL
+        if not polled:
+            interval = cohort.key.ticks * cohort.tick_ms
+            self.say(
+                Subscribed(
+                    self._desk.timestamp(), cohort.key.channel, interval, cohort.key.detail, resume
+                )
+            )
+        reason = self._desk.unavailable(cohort.key.channel)
+        # A poller that knows already would be answered at once, again and again.
+        if reason is not None and not (polled and resume.recovered):
+            self.lost(cohort.key.channel, reason)
+
+    def _data(self, spent: Callable[[], bool]) -> list[Frame]:
+        """Take what is due of all channels, in the order of ``seq``; all of it or nothing."""
+        log = self._desk.log
+        subscriptions = self._subscriptions.values()
+        opening = [(s, s.snapshot) for s in subscriptions if s.opening is not None]
+        ready = [(s, snapshot) for s, snapshot in opening if snapshot is not None]
+        self.more = self.more or not all(s.warm(snapshot, spent) for s, snapshot in ready)
+        if self.more:
+            return []
+        gaps, histories, messages = [], [], []
+        behind = sum(s.behind() for s in subscriptions)
+        for subscription in subscriptions:
+            if subscription.opening is None:
+                lost, late = subscription.catch_up(log, all_of_it=behind <= CATCH_UP)
+                gaps += lost
+                messages += late
+        for subscription, snapshot in ready:
+            lost, past, first = subscription.open(log, snapshot)
+            subscription.cohort.waiting.discard(self)
+            gaps += lost
+            histories += past
+            messages.append(first)
+        self._started = self._started or bool(messages)
+        messages.sort(key=lambda message: message.seq)
+        return [*gaps, *histories, *(message.frame for message in messages)]
+
+    def _covered(self) -> Cursor | None:
+        """Return the highest cursor up to which everything subscribed has been taken."""
+        return self._desk.log.cursor(self._desk.log.head) if self._started else None
+
+    def batch(self, frames: Sequence[Frame]) -> bytes:
+        """Return the body of a long-poll answer with these frames."""
+        log = self._desk.log
+        # A poll that was cut short by a drain has not got what lies behind its cursor.
+        cursor = self._since if self.close is not None else log.cursor(log.head)
+        message = Batch(self._desk.timestamp(), cursor, self._resumes, [])
+        return encode_around(message, [frame.text for frame in frames])

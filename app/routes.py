@@ -1,0 +1,127 @@
+"""What is served beside the transports."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import psutil
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from app import __version__
+from app.core.broadcaster import Broadcaster
+from schema.codec import encode_json
+from schema.errors import ErrorCode, ProtocolError
+from schema.jsonschema import message_schema
+from transports.refusal import NO_STORE, refuse
+
+WEB = Path(__file__).parent / "web"
+# The page may load and do nothing but what is its own.
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+ASSETS = {
+    "/": "index.html",
+    "/live.js": "live.js",
+    "/live.css": "live.css",
+    "/favicon.ico": "favicon.svg",
+    "/favicon.svg": "favicon.svg",
+}
+
+
+class Routes:
+    """The plain HTTP side: status, health, schema, one message at once, and the page."""
+
+    def __init__(self, hub: Broadcaster) -> None:
+        self._hub = hub
+        self._process = psutil.Process()
+        self._schema = encode_json(message_schema(s.source.message for s in hub.samplers.values()))
+
+    def all(self) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route("/api/ws", self.clients),
+            Route("/api/metrics", self.metrics),
+            Route("/api/status", self.status),
+            Route("/api/schema", self.schema),
+            Route("/healthz", self.alive),
+            Route("/readyz", self.ready),
+            *(Route(path, _asset(name)) for path, name in ASSETS.items()),
+        ]
+
+    async def clients(self, _request: Request) -> Response:
+        """Answer heritage clients that ask for ``/api/ws`` without an upgrade."""
+        count = sum(self._hub.clients().values())
+        return _json({"status": "ok", "connectedClients": count})
+
+    async def metrics(self, _request: Request) -> Response:
+        """Answer with a ``metrics`` message at once; 503 before the first sample."""
+        frame = self._hub.newest("metrics")
+        if frame is None:
+            return refuse(ProtocolError(ErrorCode.OVERLOADED, "no sample has been taken yet"))
+        return Response(frame.text, headers=NO_STORE, media_type="application/json")
+
+    async def schema(self, _request: Request) -> Response:
+        """Answer with the JSON Schema of every message."""
+        return Response(self._schema, media_type="application/schema+json")
+
+    async def alive(self, _request: Request) -> Response:
+        """Answer as long as the process does anything at all."""
+        return _json({"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Answer whether clients should be sent here."""
+        ready = self._hub.ready
+        sources = {name: str(s.state) for name, s in self._hub.samplers.items()}
+        body = {"ready": ready, "draining": self._hub.draining, "sources": sources}
+        return _json(body, 200 if ready else 503)
+
+    async def status(self, _request: Request) -> Response:
+        """Answer with what the server does and what it costs."""
+        hub = self._hub
+        with self._process.oneshot():
+            cpu, memory = self._process.cpu_times(), self._process.memory_info()
+        return _json(
+            {
+                "status": "draining" if hub.draining else "ok",
+                "version": __version__,
+                "epoch": hub.log.epoch,
+                "head": hub.log.head,
+                "clients": hub.clients(),
+                "samples": sum(s.samples for s in hub.samplers.values()),
+                "renders": hub.counters.renders,
+                "encodes": hub.counters.encodes,
+                "channels": list(hub.samplers),
+                "cohorts": hub.cohorts,
+                "sampler": {
+                    name: {
+                        "state": s.state,
+                        "error": s.error,
+                        "samples": s.samples,
+                        "tickMs": hub.settings.tick_ms,
+                        "latenessMs": round(s.lateness * 1000, 3),
+                    }
+                    for name, s in hub.samplers.items()
+                },
+                "self": {"cpuSeconds": round(cpu.user + cpu.system, 3), "rssBytes": memory.rss},
+            }
+        )
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(encode_json(body), status, headers=NO_STORE, media_type="application/json")
+
+
+def _asset(name: str) -> Callable[[Request], Awaitable[Response]]:
+    async def asset(_request: Request) -> Response:
+        return FileResponse(WEB / name, headers=PAGE_HEADERS)
+
+    return asset

@@ -1,0 +1,91 @@
+"""One command for each verb: `nox -l` lists them, `nox -s NAME` runs one, arguments follow `--`."""
+
+import shutil
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "virtualenv"  # comes with nox, so that nothing else is needed
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+OLDEST = PYTHONS[0]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on each supported Python that is installed."""
+    session.install("-e", ".[tests]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def coverage(session: nox.Session) -> None:
+    """Run the tests on the oldest Python and demand every branch."""
+    session.install("-e", ".[tests]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the direction of imports."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, those of the tests and of this file too."""
+    session.install("-e", ".[types]")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel, look into it, and run it far from this checkout."""
+    session.install("build", "check-wheel-contents")
+    work = Path(session.create_tmp()).resolve()
+    shutil.rmtree(work)
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(work))
+    (wheel,) = work.glob("*.whl")
+    session.run("check-wheel-contents", str(wheel))
+
+    # A second environment: the session's own can import what stands in the current directory.
+    clean = work / "clean"
+    session.run("python", "-m", "venv", str(clean))
+    session.run(str(clean / "bin" / "pip"), "install", "--quiet", str(wheel), external=True)
+    with session.chdir(work):
+        session.run(str(clean / "bin" / "pulsewire"), "--version", external=True)
+        session.run(str(clean / "bin" / "pulsewire"), "--help", external=True)
+
+
+@nox.session(python=OLDEST, default=False)
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest version of every requirement that names one."""
+    constraints = Path(session.create_tmp()).resolve() / "minimums.txt"
+    constraints.write_text("\n".join(lowest_versions()) + "\n", encoding="utf-8")
+    session.install("-c", str(constraints), "-e", ".[tests]")
+    session.run("pytest", *session.posargs)
+
+
+def lowest_versions() -> list[str]:
+    """Return each requirement of the program and its tests, pinned to its lower bound."""
+    project = PROJECT["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"]["tests"]]
+    return [
+        f"{requirement.name}=={bound.version}"
+        for requirement in map(Requirement, requirements)
+        for bound in requirement.specifier
+        if bound.operator == ">="
+    ]
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -1,0 +1,63 @@
+"""Field types that carry their range, so that codec and JSON Schema read the same numbers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from attrs import frozen
+
+INTERVAL_MIN_MS = 1000
+INTERVAL_MAX_MS = 60_000
+HISTORY_MAX = 360
+CHANNEL_MAX_LENGTH = 64
+
+
+@frozen
+class Range:
+    """An inclusive range of an integer field."""
+
+    low: int
+    high: int
+
+
+class Detail(StrEnum):
+    """How much of a channel is wanted."""
+
+    SIMPLE = "simple"
+    STANDARD = "standard"
+    FULL = "full"
+
+
+class GapReason(StrEnum):
+    """Why messages are not coming.
+
+    The first four are holes, where nothing was published: the source failed, the machine slept
+    (or its wall clock was set), the sampler came too late, or nobody had asked for the source.
+    ``slow`` is a reader that fell behind; the others are a cursor that could not be resumed.
+    """
+
+    SOURCE = "source"
+    SUSPEND = "suspend"
+    OVERLOAD = "overload"
+    IDLE = "idle"
+    SLOW = "slow"
+    TOO_OLD = "too_old"
+    EPOCH_CHANGED = "epoch_changed"
+    UNKNOWN = "unknown"
+
+
+class ResumeReason(StrEnum):
+    """The verdict on the cursor that came with a subscription."""
+
+    FIRST = "first"
+    OK = "ok"
+    TOO_OLD = "too_old"
+    EPOCH_CHANGED = "epoch_changed"
+    UNKNOWN = "unknown"
+
+
+Interval = Annotated[int, Range(INTERVAL_MIN_MS, INTERVAL_MAX_MS)]
+HistoryCount = Annotated[int, Range(0, HISTORY_MAX)]
+Milliseconds = Annotated[int, Range(0, 2**53)]
+Count = Annotated[int, Range(0, 2**53)]

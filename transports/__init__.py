@@ -1,0 +1,1 @@
+"""The adapters: each moves frames to its medium and nothing else."""

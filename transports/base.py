@@ -1,0 +1,106 @@
+"""What an adapter needs of the rest: a hub, a session, a way to be woken. Nothing else.
+
+The session alone knows the protocol. An adapter hands it what the client says, gives the wire
+what ``take`` returns, and sleeps until it is woken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from schema.errors import CloseCode
+from schema.frame import Frame
+from schema.messages import Subscribe
+
+# ASGI's own types, spelled out so that the core, which knows these protocols, needs no framework.
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Wire(StrEnum):
+    """Which transport a session is on, as the status page counts them."""
+
+    WEBSOCKET = "websocket"
+    SSE = "sse"
+    LONGPOLL = "longpoll"
+
+
+@frozen
+class Close:
+    """The session is over: what the wire should say when the last frames are out.
+
+    ``retry_ms`` is what an EventSource is told to wait before it comes back.
+    """
+
+    code: CloseCode
+    reason: str
+    retry_ms: int | None = None
+
+
+class Session(Protocol):
+    """One client's protocol state, without I/O."""
+
+    @property
+    def close(self) -> Close | None:
+        """Set once the session is over; what ``take`` still returns goes out first."""
+        ...
+
+    @property
+    def more(self) -> bool:
+        """Whether ``take`` stopped to let others run, and should be called again soon."""
+        ...
+
+    def receive(self, data: str | bytes) -> None:
+        """Take a message of the client."""
+        ...
+
+    def subscribe(self, wanted: Sequence[Subscribe]) -> None:
+        """Subscribe to what the query of a request names.
+
+        Raises:
+            ProtocolError: the whole request is refused.
+        """
+        ...
+
+    def take(self) -> list[Frame]:
+        """Return what the wire, being free, should be given now; empty if nothing."""
+        ...
+
+    def batch(self, frames: Sequence[Frame]) -> bytes:
+        """Return the body of a long-poll answer with these frames."""
+        ...
+
+    def leave(self) -> None:
+        """Forget the client; may be called twice."""
+        ...
+
+
+class Hub(Protocol):
+    """What adapters see of the broadcaster."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is going, and new streams are to be shed."""
+        ...
+
+    def open(self, wire: Wire, wake: Callable[[], None], *, heritage: bool = False) -> Session:
+        """Let a client in; ``wake`` is called when ``take`` has something new.
+
+        Raises:
+            ProtocolError: no more clients can be taken, or the server is going.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """An adapter: an ASGI application that moves frames to its medium and nothing else."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection or one request."""
+        ...

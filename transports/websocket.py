@@ -1,0 +1,81 @@
+"""The WebSocket adapter: text frames, one message each, in both dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from schema.errors import CloseCode, ProtocolError
+from transports.base import Hub, Session, Wire
+from transports.refusal import error_frame
+from transports.wakeup import Wakeup
+
+SUBPROTOCOL = "pulsewire.v1"
+
+
+class WebSocketTransport:
+    """Serves ``/api/ws`` to clients that ask for an upgrade."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        websocket = WebSocket(scope, receive, send)
+        v1 = SUBPROTOCOL in scope["subprotocols"]
+        await websocket.accept(SUBPROTOCOL if v1 else None)
+        wakeup = Wakeup()
+        try:
+            session = self._hub.open(Wire.WEBSOCKET, wakeup.set, heritage=not v1)
+        except ProtocolError as error:
+            await self._turn_away(websocket, error)
+            return
+        reader = asyncio.ensure_future(_read(websocket, session))
+        writer = asyncio.ensure_future(_write(websocket, session, wakeup))
+        try:
+            done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            session.leave()
+            reader.cancel()
+            writer.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+
+    async def _turn_away(self, websocket: WebSocket, error: ProtocolError) -> None:
+        code = CloseCode.RESTART if self._hub.draining else CloseCode.CONNECTION_LIMIT
+        with contextlib.suppress(WebSocketDisconnect):
+            await websocket.send_text(error_frame(error).string)
+            await websocket.close(code, error.message)
+
+
+async def _read(websocket: WebSocket, session: Session) -> None:
+    """Hand over what the client says until it goes.
+
+    There must always be a reader: a server that is not asked to receive stops reading, sees no
+    pong, and takes a healthy client for dead.
+    """
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        session.receive(message["bytes"] if text is None else text)
+
+
+async def _write(websocket: WebSocket, session: Session, wakeup: Wakeup) -> None:
+    """Give the wire what the session has for it, until one of them is done."""
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            for frame in session.take():
+                await websocket.send_text(frame.string)
+            if session.more:
+                await asyncio.sleep(0)
+            elif session.close is not None:
+                await websocket.close(session.close.code, session.close.reason)
+                return
+            else:
+                await wakeup.wait()
