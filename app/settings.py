@@ -12,15 +12,16 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import typed_settings as ts
 from attrs import fields, frozen
+from typed_settings.cls_utils import deep_options
 from typed_settings.constants import METADATA_KEY
 from typed_settings.dict_utils import merge_settings
 from typed_settings.exceptions import ConfigFileLoadError, ConfigFileNotFoundError
 from typed_settings.loaders import TomlFormat
-from typed_settings.types import LoadedSettings, LoadedValue, LoaderMeta, MergedSettings
+from typed_settings.types import LoadedSettings, LoaderMeta, MergedSettings
 
 from app import rules
 from schema.errors import PulsewireError
@@ -236,16 +237,13 @@ def load_settings(
         _from_environment(environ, base),
         LoadedSettings(dict(flags), LoaderMeta(_FLAG, base)),
     ]
-    # Paths become absolute in _judged: the library's way would follow symbolic links, and a loop
-    # of them is an exception.
-    converter = ts.default_converter(resolve_paths=False)
-    state = ts.SettingsState(Settings, (), (), converter, base)
-    merged = {
-        name: LoadedValue(_judged(OPTIONS[name], value, meta), meta)
-        for name, (value, meta) in merge_settings(state.options, places).items()
+    merged = merge_settings(deep_options(Settings), places)
+    # Not ts.convert: the rules have judged each value, and left nothing to convert.
+    values: dict[str, Any] = {
+        name: _judged(OPTIONS[name], value, meta) for name, (value, meta) in merged.items()
     }
-    _judge_together(merged)
-    return ts.convert(merged, state)
+    _judge_together(values, merged)
+    return Settings(**values)
 
 
 def stray_variables(environ: Mapping[str, str]) -> Iterator[str]:
@@ -319,18 +317,16 @@ def _judged(option: Option, value: object, meta: LoaderMeta) -> object:
     except rules.RuleError as error:
         message = f"{option.name} {error}"
         raise SettingsError(_source(option, meta), option.name, message) from None
+    # The library's way would follow symbolic links, and a loop of them is an exception.
     return meta.base_dir / value if isinstance(value, Path) else value
 
 
-def _judge_together(merged: MergedSettings) -> None:
-    def effective(name: str) -> int:
-        return cast("int", merged[name].value if name in merged else OPTIONS[name].default)
-
-    if effective("interval") < effective("tick"):
-        culprit = OPTIONS["interval" if "interval" in merged else "tick"]
+def _judge_together(values: Mapping[str, Any], merged: MergedSettings) -> None:
+    interval, tick = (values.get(name, OPTIONS[name].default) for name in ("interval", "tick"))
+    if interval < tick:
+        culprit = OPTIONS["interval" if "interval" in values else "tick"]
         source = _source(culprit, merged[culprit.name].loader_meta)
-        message = _too_short(effective("interval"), effective("tick"))
-        raise SettingsError(source, culprit.name, message)
+        raise SettingsError(source, culprit.name, _too_short(interval, tick))
 
 
 def _source(option: Option, meta: LoaderMeta) -> str:
