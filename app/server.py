@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from types import FrameType
 
 from uvicorn import Config, Server
@@ -22,6 +23,8 @@ from app.drain import drain
 from app.factory import create_app
 from app.listen import bind, raise_descriptor_limit, release, url
 from app.settings import Settings
+from transports.direct import protocols
+from transports.stall import StallWatch
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +40,21 @@ BACKLOG = 2048
 class DrainingServer(Server):
     """A uvicorn server that drains before it stops; a second signal stops it at once."""
 
-    def __init__(self, config: Config, hub: Broadcaster, window_s: float) -> None:
+    def __init__(
+        self, config: Config, hub: Broadcaster, window_s: float, watch: StallWatch
+    ) -> None:
         super().__init__(config)
+        self._watch = watch
         self._hub = hub
         self._window_s = window_s
         self._drain: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look for stalled readers once a second; uvicorn calls this ten times."""
+        if counter % 10 == 0:
+            self._watch.sweep(time.monotonic())
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Start to serve, remembering the loop that signals are to be handed to."""
@@ -71,12 +83,13 @@ class DrainingServer(Server):
             self.should_exit = True
 
 
-def make_config(settings: Settings, app: object) -> Config:
+def make_config(settings: Settings, app: object, watch: StallWatch) -> Config:
     """Make uvicorn's configuration out of ours."""
+    websocket, http = protocols(watch)
     return Config(
         app,  # type: ignore[arg-type]
-        http="httptools",
-        ws="websockets-sansio",
+        http=http,
+        ws=websocket,
         loop="asyncio",
         lifespan="on",
         backlog=BACKLOG,
@@ -105,7 +118,9 @@ def serve(settings: Settings) -> int:
     raise_descriptor_limit()
     sock = bind(settings)
     app = create_app(settings)
-    server = DrainingServer(make_config(settings, app), app.state.hub, settings.drain)
+    watch = StallWatch(settings.stall_timeout)
+    config = make_config(settings, app, watch)
+    server = DrainingServer(config, app.state.hub, settings.drain, watch)
     logger.info("Pulsewire is at %s", url(sock, settings))
     try:
         server.run([sock])
