@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 
 from app.core.broadcaster import Broadcaster
 from app.core.session import Session
-from transports.base import Wire
+
+__all__ = ["drain"]
 
 logger = logging.getLogger(__name__)
 
-# Farewells said between two turns of the loop.
 BATCH = 200
+"""Farewells said between two turns of the loop."""
+FLUSH_S = 0.5
+"""Time after the window for what was said last to go out; only stalled readers need all of it."""
+POLL_S = 0.02
 
 
 async def drain(hub: Broadcaster, window_s: float) -> None:
-    """Say goodbye to all clients, and go on listening for the window.
+    """Say goodbye to all clients, and go on listening for the window, in seconds.
 
     A load balancer needs the window to see that ``/readyz`` is red; without any client there is
     none. Parked polls and clients that understand ``reconnect`` are told at once, and come back
     at moments spread over the window; heritage clients cannot be told when, so their closing
-    itself is spread.
+    itself is spread. Returns when all have gone but those who do not read, at the latest
+    `FLUSH_S` after the window.
     """
     hub.draining = True
     sessions = list(hub.sessions)
@@ -30,25 +36,32 @@ async def drain(hub: Broadcaster, window_s: float) -> None:
         return
     logger.info("Draining %d clients for %g s", len(sessions), window_s)
     random.shuffle(sessions)
-    heritage = [s for s in sessions if s.heritage]
-    polls = [s for s in sessions if s.wire is Wire.LONGPOLL]
-    streams = [s for s in sessions if not s.heritage and s.wire is not Wire.LONGPOLL]
-    closing = asyncio.ensure_future(_close_spread(heritage, window_s))
-    await asyncio.gather(
-        asyncio.sleep(window_s), _tell([*polls, *streams], window_s), return_exceptions=True
-    )
-    await closing
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(window_s))
+        group.create_task(_tell([s for s in sessions if not s.heritage], window_s))
+        group.create_task(_close_spread([s for s in sessions if s.heritage], window_s))
+    await _flush(hub)
 
 
-async def _tell(sessions: list[Session], window_s: float) -> None:
+async def _tell(sessions: Sequence[Session], window_s: float) -> None:
     for at, session in enumerate(sessions):
-        session.farewell(round((at + random.random()) / len(sessions) * window_s * 1000))
+        share = (at + random.random()) / len(sessions)  # noqa: S311 - spreads, hides nothing
+        session.farewell(round(share * window_s * 1000))
         if at % BATCH == BATCH - 1:
             await asyncio.sleep(0)
 
 
-async def _close_spread(sessions: list[Session], window_s: float) -> None:
-    pause = window_s / (len(sessions) + 1)
-    for session in sessions:
-        await asyncio.sleep(pause)
+async def _close_spread(sessions: Sequence[Session], window_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    begin, step = loop.time(), window_s / (len(sessions) + 1)
+    for at, session in enumerate(sessions, start=1):
+        # By the clock: thousands of pauses, each a little late, would add up to more than a window.
+        await asyncio.sleep(begin + at * step - loop.time())
         session.farewell(0)
+
+
+async def _flush(hub: Broadcaster) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + FLUSH_S
+    while hub.sessions and loop.time() < end:
+        await asyncio.sleep(POLL_S)

@@ -12,33 +12,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import time
 from types import FrameType
 
+from starlette.types import ASGIApp
 from uvicorn import Config, Server
-from uvicorn.config import STARTUP_FAILURE
+from uvicorn.server import HANDLED_SIGNALS
 
 from app.core.broadcaster import Broadcaster
 from app.drain import drain
 from app.factory import create_app
-from app.listen import bind, raise_descriptor_limit, release, url
+from app.listen import BACKLOG, bind, raise_descriptor_limit, release, url
 from app.settings import Settings
 from transports.direct import protocols
 from transports.stall import StallWatch
 
+__all__ = ["DrainingServer", "make_config", "serve"]
+
 logger = logging.getLogger(__name__)
 
-# A message of a client is at most 16 KiB; what is larger is still read so far, to be answered.
 WS_MAX_BYTES = 64 * 1024
+"""A client's message is at most 16 KiB; what is larger is still read so far, to be answered."""
 PING_S = 20.0
 KEEP_ALIVE_S = 30
-# When the drain is over nothing should be open; what is, a stalled reader say, is cut.
+CUT_S = 0.3
+"""Time that what is still open when uvicorn stops has to end by itself."""
 BACKSTOP_S = 1
-BACKLOG = 2048
+"""After this uvicorn cancels what has not ended though it was cut."""
+LAST_RESORT_S = 0.9
+"""Time that the process has to end after a second signal."""
 
 
 class DrainingServer(Server):
-    """A uvicorn server that drains before it stops; a second signal stops it at once."""
+    """A uvicorn server that drains before it stops; a second signal stops it at once.
+
+    ``window_s`` is the drain window in seconds. The signals are not raised again at the end.
+    """
 
     def __init__(
         self, config: Config, hub: Broadcaster, window_s: float, watch: StallWatch
@@ -49,6 +59,15 @@ class DrainingServer(Server):
         self._window_s = window_s
         self._drain: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._signalled = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on these sockets until told to stop."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            await super().serve(sockets)
+        finally:
+            self._loop = None
 
     async def on_tick(self, counter: int) -> bool:
         """Look for stalled readers once a second; uvicorn calls this ten times."""
@@ -56,13 +75,20 @@ class DrainingServer(Server):
             self._watch.sweep(time.monotonic())
         return await super().on_tick(counter)
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Start to serve, remembering the loop that signals are to be handed to."""
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and cut what does not end by itself."""
+        # uvicorn would cancel it, and log that as a crash of the application.
+        cut = asyncio.get_running_loop().call_later(CUT_S, self._cut)
+        await super().shutdown(sockets)
+        cut.cancel()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's hook
-        """Drain on the first signal, stop on the second; the signal is not raised again."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Drain on the first signal, stop on the second."""
+        if self._signalled and signal.getsignal(sig) == self.handle_exit:
+            # An event loop that is stuck, in writing its log to a full pipe say, would never know;
+            # of this signal the kernel takes care.
+            signal.setitimer(signal.ITIMER_REAL, LAST_RESORT_S)
+        self._signalled = True
         if self._loop is None:
             self.should_exit = True
         else:
@@ -71,23 +97,33 @@ class DrainingServer(Server):
     def _on_signal(self, name: str) -> None:
         if self._drain is None:
             logger.info("%s: draining; again to stop at once", name)
-            self._drain = asyncio.ensure_future(self._go())
+            self._drain = asyncio.ensure_future(self._drain_and_stop())
         else:
             logger.info("%s: stopping at once", name)
-            self.should_exit = self.force_exit = True
+            self._drain.cancel()
+            self.should_exit = True
+            self._cut()
 
-    async def _go(self) -> None:
+    async def _drain_and_stop(self) -> None:
         try:
             await drain(self._hub, self._window_s)
-        finally:
-            self.should_exit = True
+        except Exception:
+            logger.exception("the drain failed")
+        self._cut(stalled=True)
+        self.should_exit = True
+
+    def _cut(self, *, stalled: bool = False) -> None:
+        """End all connections, or only those whose reader leaves bytes waiting."""
+        for connection in list(self.server_state.connections):
+            if not stalled or connection.transport.get_write_buffer_size():
+                connection.transport.abort()
 
 
-def make_config(settings: Settings, app: object, watch: StallWatch) -> Config:
+def make_config(settings: Settings, app: ASGIApp, watch: StallWatch) -> Config:
     """Make uvicorn's configuration out of ours."""
     websocket, http = protocols(watch)
     return Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=http,
         ws=websocket,
         loop="asyncio",
@@ -106,24 +142,32 @@ def make_config(settings: Settings, app: object, watch: StallWatch) -> Config:
     )
 
 
-def serve(settings: Settings) -> int:
-    """Serve until a signal says stop.
+def serve(settings: Settings, hub: Broadcaster | None = None) -> int:
+    """Serve until a signal says stop; the last deed of a process, on its main thread.
+
+    From the moment that it listens SIGTERM and SIGINT are its own, and afterwards they are
+    ignored: one that came while the interpreter ends would turn the status into another.
 
     Returns:
-        The exit status: 0, or 3 if the application could not start.
+        The exit status.
 
     Raises:
         ListenError: the address cannot be listened on.
+        SystemExit: the application could not start (status 3, as uvicorn has it).
     """
     raise_descriptor_limit()
-    sock = bind(settings)
-    app = create_app(settings)
+    app = create_app(settings, hub)
     watch = StallWatch(settings.stall_timeout)
     config = make_config(settings, app, watch)
     server = DrainingServer(config, app.state.hub, settings.drain, watch)
-    logger.info("Pulsewire is at %s", url(sock, settings))
-    try:
-        server.run([sock])
-    finally:
-        release(sock)
-    return 0 if server.started else STARTUP_FAILURE
+    with bind(settings) as sock:
+        for number in HANDLED_SIGNALS:
+            signal.signal(number, server.handle_exit)
+        try:
+            logger.info("Pulsewire is at %s", url(sock, settings))
+            server.run([sock])
+        finally:
+            release(sock)
+            for number in HANDLED_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+    return 0

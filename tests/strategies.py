@@ -163,6 +163,28 @@ client_messages: st.SearchStrategy[ClientMessage] = (
     | st.builds(Ping, timestamp=timestamps)
 )
 
+# What anybody may say to a server: the right keys with the right, the nearly right, or any value.
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | numbers | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+client_bodies = st.builds(
+    dict[str, Any],
+    client_messages.map(body),
+    **{
+        key: values | json_values
+        for key, values in {
+            "channel": st.text(),
+            "interval": st.integers(INTERVAL_MIN_MS - 1, INTERVAL_MAX_MS + 1),
+            "detail": details.map(str),
+            "since": cursors.map(str),
+            "history": st.integers(-1, HISTORY_MAX + 1),
+            "timestamp": timestamps,
+        }.items()
+    },
+)
+
 # One of each, with every key that may be there
 
 NOW = 1_700_000_000_123
@@ -190,7 +212,11 @@ SERVER_EXAMPLES: tuple[ServerMessage, ...] = (
     SIMPLE,
     Heartbeat(NOW, CURSOR),
     Subscribed(
-        NOW, "metrics", 5000, Detail.STANDARD, Resume(recovered=True, reason=ResumeReason.OK, missed=2)
+        NOW,
+        "metrics",
+        5000,
+        Detail.STANDARD,
+        Resume(recovered=True, reason=ResumeReason.OK, missed=2),
     ),
     GAP,
     History(NOW, "metrics", [body(GAP), body(STANDARD)]),

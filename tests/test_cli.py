@@ -40,6 +40,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep settings of whoever runs the tests out."""
     for name in {"PULSEWIRE_PORT", *filter(re.compile("PULSEWIRE_").match, os.environ)}:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")  # of the terminal, to which help is wrapped
     monkeypatch.chdir(tmp_path)
 
 
