@@ -23,7 +23,7 @@ from uvicorn.server import HANDLED_SIGNALS
 from app.core.broadcaster import Broadcaster
 from app.drain import drain
 from app.factory import create_app
-from app.listen import BACKLOG, bind, raise_descriptor_limit, release, url
+from app.listen import BACKLOG, ListenError, bind, raise_descriptor_limit, release, url
 from app.settings import Settings
 from transports.direct import protocols
 from transports.stall import StallWatch
@@ -139,7 +139,19 @@ def make_config(settings: Settings, app: ASGIApp, watch: StallWatch) -> Config:
         ws_per_message_deflate=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=BACKSTOP_S,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
     )
+
+
+def _load(config: Config, settings: Settings) -> None:
+    """Let uvicorn read the certificate now, while a mistake can still be told in one line."""
+    try:
+        config.load()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        files = " and ".join(str(path) for path in (settings.tls_cert, settings.tls_key) if path)
+        raise ListenError(f"cannot serve under TLS with {files}: {reason}") from error
 
 
 def serve(settings: Settings, hub: Broadcaster | None = None) -> int:
@@ -152,13 +164,14 @@ def serve(settings: Settings, hub: Broadcaster | None = None) -> int:
         The exit status.
 
     Raises:
-        ListenError: the address cannot be listened on.
+        ListenError: the address cannot be listened on, or the certificate not be used.
         SystemExit: the application could not start (status 3, as uvicorn has it).
     """
     raise_descriptor_limit()
     app = create_app(settings, hub)
     watch = StallWatch(settings.stall_timeout)
     config = make_config(settings, app, watch)
+    _load(config, settings)
     server = DrainingServer(config, app.state.hub, settings.drain, watch)
     with bind(settings) as sock:
         for number in HANDLED_SIGNALS:

@@ -105,7 +105,7 @@ class Session:
         "_started",
         "_strikes",
         "_subscriptions",
-                "close",
+        "close",
         "heritage",
         "last_sent",
         "more",
