@@ -19,6 +19,7 @@ BATCH = 200
 FLUSH_S = 0.5
 """Time after the window for what was said last to go out; only stalled readers need all of it."""
 POLL_S = 0.02
+"""Time between two looks at who is still there."""
 
 
 async def drain(hub: Broadcaster, window_s: float) -> None:
@@ -45,7 +46,7 @@ async def drain(hub: Broadcaster, window_s: float) -> None:
 
 async def _tell(sessions: Sequence[Session], window_s: float) -> None:
     for at, session in enumerate(sessions):
-        share = (at + random.random()) / len(sessions)  # noqa: S311 - spreads, hides nothing
+        share = (at + random.random()) / len(sessions)
         session.farewell(round(share * window_s * 1000))
         if at % BATCH == BATCH - 1:
             await asyncio.sleep(0)
@@ -61,7 +62,7 @@ async def _close_spread(sessions: Sequence[Session], window_s: float) -> None:
 
 
 async def _flush(hub: Broadcaster) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + FLUSH_S
-    while hub.sessions and loop.time() < end:
+    for _ in range(round(FLUSH_S / POLL_S)):
+        if not hub.sessions:
+            break
         await asyncio.sleep(POLL_S)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, get_args, get_origin
 
 import attrs
 import orjson
 from cattrs import AttributeValidationNote, ClassValidationError
+from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
 from schema.cursor import Cursor
-from schema.errors import CursorError, InvalidMessage
+from schema.errors import CursorError, ErrorCode, InvalidMessage
 from schema.fields import Detail, GapReason, Range, ResumeReason
 from schema.messages import ClientMessage, ControlMessage
 from schema.metrics import MetricsMessage
@@ -141,7 +142,11 @@ def _refuse(error: Exception, key: str) -> NoReturn:
 
 def _shown(value: object) -> str:
     """Show a value in an error, cut to a length that cannot be abused."""
-    text = orjson.dumps(value, default=repr).decode()
+    try:
+        text = orjson.dumps(value, default=repr).decode()
+    except orjson.JSONEncodeError:
+        # Read by the same library, but nested deeper than it writes.
+        text = "something nested too deeply"
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
@@ -196,6 +201,23 @@ def _ranged(cls: Any) -> Callable[[object, object], int]:  # noqa: ANN401
     return structure
 
 
+def _is_list(cls: object) -> bool:
+    return get_origin(cls) is list
+
+
+def _listed(cls: Any, converter: OrjsonConverter) -> Callable[[object, object], Any]:  # noqa: ANN401
+    structure_items = list_structure_factory(cls, converter)
+
+    def structure(value: object, _type: object) -> Any:  # noqa: ANN401
+        # A string would be taken for the list of its letters.
+        if not isinstance(value, list):
+            msg = f"must be an array, got {_shown(value)}"
+            raise FieldError(msg)
+        return structure_items(value, cls)
+
+    return structure
+
+
 def _choice(value: object, cls: Any) -> Any:  # noqa: ANN401
     try:
         return cls(_text(value, str))
@@ -222,9 +244,10 @@ def _make_converter() -> OrjsonConverter:
     converter.register_structure_hook(bool, _boolean)
     converter.register_structure_hook(Cursor, _cursor)
     converter.register_unstructure_hook(Cursor, str)
-    for choices in (Detail, GapReason, ResumeReason):
+    for choices in (Detail, ErrorCode, GapReason, ResumeReason):
         converter.register_structure_hook(choices, _choice)
     converter.register_structure_hook_factory(_is_ranged, _ranged)
+    converter.register_structure_hook_factory(_is_list, lambda cls: _listed(cls, converter))
     converter.register_structure_hook_factory(
         lambda cls: attrs.has(cls) and cls is not Cursor,
         lambda cls: make_dict_structure_fn(cls, converter, **_renamed(cls)),

@@ -111,15 +111,20 @@ class Client(ABC):
             RefusedError: a poll was refused.
             TimeoutError: nothing came for so many seconds.
         """
-        if self._pending is None:
-            self._pending = asyncio.ensure_future(self._next())
-        await asyncio.wait([self._pending], timeout=timeout)
-        if not self._pending.done():
+        asked = self.ask()
+        await asyncio.wait([asked], timeout=timeout)
+        if not asked.done():
             raise TimeoutError(f"nothing after {[m.kind for m in self.received[-20:]]}")
-        done, self._pending = self._pending, None
-        message = done.result()
+        self._pending = None
+        message = asked.result()
         self._note(message)
         return message
+
+    def ask(self) -> asyncio.Task[Message]:
+        """Begin to read, or to poll, for the next message, and do not wait for it."""
+        if self._pending is None:
+            self._pending = asyncio.ensure_future(self._next())
+        return self._pending
 
     async def news(self, count: int = 1) -> list[Message]:
         """Return the next messages that tell something of a channel."""

@@ -165,7 +165,11 @@ class Account:
 
     def cover(self, place: Place) -> None:
         """Take a cursor that claims to cover this channel up to and with its own place."""
-        self._claim(place, (place[0], place[1] + 1))
+        below = (place[0], place[1] + 1)
+        # Before a channel's first snapshot the cursor of another one says nothing about it,
+        # unless there has been nothing to say.
+        if self.at is not None or not self.ledger.between(self.channel, BEFORE_ALL, below):
+            self._claim(place, below)
 
     def _claim(self, place: Place, below: Place) -> None:
         if self.at is None:

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from app.core.clock import Clock
 from app.core.cohort import Cohort, CohortKey, Counters, FrameCache, Member
-from app.core.heartbeat import RESOLUTION_S, Wheel
+from app.core.heartbeat import RESOLUTION_S, Wheel, next_turn
 from app.core.log import Log, Publication
 from app.core.sampler import PROMPT_S, Report, Sampler, State
 from app.core.session import Session
@@ -75,6 +75,7 @@ class Broadcaster:
         self._reports: list[tuple[Sampler, Report]] = []
         self._flush_at: asyncio.TimerHandle | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._origin: float | None = None
         self._lost: dict[str, str] = {}
 
     # Life
@@ -83,10 +84,11 @@ class Broadcaster:
         """Start to sample; does nothing if it is running."""
         if self._beating is None:
             self._beating = asyncio.get_running_loop().create_task(self._beat())
-            origin = self.clock.monotonic()
+            if self._origin is None:
+                self._origin = self.clock.monotonic()
             for channel, sampler in self.samplers.items():
                 self.log.ring(channel, self.settings.host).asleep = not sampler.source.always
-                sampler.start(origin)
+                sampler.start(self._origin)
             logger.info(
                 "Metrics broadcast started: %s, every %d ms",
                 ", ".join(self.samplers),
@@ -98,15 +100,15 @@ class Broadcaster:
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
-            self._beating = None
             await asyncio.gather(*(sampler.stop() for sampler in self.samplers.values()))
-            if self._flush_at is not None:
-                self._flush_at.cancel()
+            self._beating = None
+            # What was held back counts as published.
+            self._flush()
             logger.info("Metrics broadcast stopped")
 
     async def _beat(self) -> None:
         while True:
-            await self.clock.sleep_until(self.clock.monotonic() + RESOLUTION_S)
+            await self.clock.sleep_until(next_turn(self.clock.monotonic()))
             now = self.clock.monotonic()
             for cohort in list(self._cohorts.values()):
                 self._want(cohort)
@@ -131,6 +133,8 @@ class Broadcaster:
         """
         channel = sampler.source.channel
         if report.asleep:
+            # What is still held back was published before.
+            self._flush()
             self.log.ring(channel, self.settings.host).asleep = True
         self._look_for_loss(sampler)
         if report.reading is not None:

@@ -6,7 +6,8 @@ import math
 from collections import defaultdict
 from typing import Protocol
 
-# A heartbeat may come early by so much, never late.
+# A heartbeat may come early by up to two of these, and is not late while the wheel is turned late
+# by less than one.
 RESOLUTION_S = 0.25
 
 
@@ -25,6 +26,11 @@ class Pulse(Protocol):
         ...
 
 
+def next_turn(now: float) -> float:
+    """Return the next moment at which wheels are to be turned, in monotonic seconds."""
+    return (math.floor(now / RESOLUTION_S) + 1) * RESOLUTION_S
+
+
 class Wheel:
     """Knows when each stream will have been silent for a heartbeat's time.
 
@@ -34,7 +40,6 @@ class Wheel:
     def __init__(self, period_s: float) -> None:
         self._period_s = period_s
         self._spokes: defaultdict[int, set[Pulse]] = defaultdict(set)
-        self._turned: int | None = None
 
     def add(self, pulse: Pulse) -> None:
         """Watch over a stream from now on."""
@@ -47,9 +52,10 @@ class Wheel:
 
     def turn(self, now: float) -> None:
         """Let every stream beat that would else be silent for too long before the next turn."""
-        for spoke in [at for at in self._spokes if at <= math.floor(now / RESOLUTION_S)]:
+        turned = math.floor(now / RESOLUTION_S)
+        for spoke in [at for at in self._spokes if at <= turned]:
             for pulse in self._spokes.pop(spoke):
-                if self._due(pulse) <= spoke:
+                if self._due(pulse) <= turned:
                     pulse.beat()
                     pulse.last_sent = now
                 self.add(pulse)

@@ -18,9 +18,9 @@ from schema.fields import GapReason
 
 logger = logging.getLogger(__name__)
 
-# Two samples this far apart give the first figures their window; 200 ms of a 100 Hz clock
-# resolve 5 % of a core.
-PRIME_S = 0.2
+# Two samples are at least this far apart (half a tick, if that is less): a shorter window makes
+# spikes. 200 ms of a 100 Hz clock resolve 5 % of a core.
+APART_S = 0.2
 # A call that takes longer than this is taken for hung: its result is thrown away.
 HANG_S = 5.0
 # A step of the wall clock, or a sleep, of this length makes a hole. NTP slews far less in a tick.
@@ -86,7 +86,9 @@ class Sampler:
         self._wanted_until = -math.inf
         self._wanted = asyncio.Event()
         self._origin = 0.0
-        self._reported: int | None = None
+        self._apart_s = min(APART_S, tick_s / 2)
+        self._read_at = -math.inf
+        self._reported = -1
         self._published: int | None = None
         self._published_at = -math.inf
         self._hole: GapReason | None = None
@@ -101,10 +103,13 @@ class Sampler:
         return self.source.always and silent > DEAD_TICKS * self._tick_s
 
     def start(self, origin: float) -> None:
-        """Begin to tick on the grid that starts at ``origin``; does nothing if it ticks already."""
+        """Begin to tick on the grid that starts at ``origin``; does nothing if it ticks already.
+
+        A second start needs the origin of the first, since ticks go on counting.
+        """
         if self._task is None:
             self._origin = origin
-            self.state = State.STARTING
+            self._rested()
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
@@ -124,30 +129,28 @@ class Sampler:
 
     def expected(self, tick: int) -> bool:
         """Tell whether this tick's report is worth waiting for."""
-        return (
-            self.state is State.OK
-            and self._took <= PROMPT_S
-            and self._reported is not None
-            and self._reported < tick
-        )
+        return self.state is State.OK and self._took <= PROMPT_S and 0 <= self._reported < tick
 
     async def _run(self) -> None:
-        tick = 0
         while True:
             await self._awake()
-            tick = max(tick, self._now())
-            await self._clock.sleep_until(self._origin + tick * self._tick_s)
+            tick = max(self._reported + 1 + self._backoff, self._now())
+            moment = self._origin + tick * self._tick_s
+            # A tick that came late puts off the next one, if need be.
+            await self._clock.sleep_until(max(moment, self._read_at + self._apart_s))
             # Late by a tick or more: the missed ones are not made up for, or they would bunch.
             tick = max(tick, self._now())
             self.lateness = self._clock.monotonic() - self._origin - tick * self._tick_s
             report = await self._sample(tick)
             self._reported = tick
-            try:
-                self._report(self, report)
-            except Exception:
-                # Whatever a subscriber's fault did, the source goes on.
-                logger.exception("a sample of %s was not published", self.source.channel)
-            tick += 1 + self._backoff
+            self._tell(report)
+
+    def _tell(self, report: Report) -> None:
+        try:
+            self._report(self, report)
+        except Exception:
+            # Whatever a subscriber's fault did, the source goes on.
+            logger.exception("a report of %s was not taken", self.source.channel)
 
     def _now(self) -> int:
         elapsed = self._clock.monotonic() - self._origin
@@ -158,13 +161,19 @@ class Sampler:
         if self.source.always or self._clock.monotonic() < self._wanted_until:
             return
         self.state = State.ASLEEP
-        self._hole = GapReason.IDLE
-        self._backoff = 0
-        self._report(self, Report(self._now(), asleep=True))
+        self._tell(Report(self._now(), asleep=True))
         while self._clock.monotonic() >= self._wanted_until:
             self._wanted.clear()
             await self._wanted.wait()
+        self._rested()
+
+    def _rested(self) -> None:
+        """Begin afresh after a time in which nobody wanted anything."""
         self.state = State.STARTING
+        self._hole = GapReason.IDLE if self._published is not None else None
+        # What the clocks did meanwhile made no hole that is not there already.
+        self._offsets = None
+        self._backoff = 0
 
     async def _sample(self, tick: int) -> Report:
         self._look_for_holes(tick)
@@ -172,7 +181,7 @@ class Sampler:
         reading = await self._read()
         if reading is not None and (self._hole or self._published is None):
             base = reading
-            await self._clock.sleep_until(base.monotonic + min(PRIME_S, self._tick_s / 2))
+            await self._clock.sleep_until(base.monotonic + self._apart_s)
             reading = await self._read()
         if reading is None:
             self._hole = self._hole or GapReason.SOURCE
@@ -196,12 +205,11 @@ class Sampler:
             self._hole = self._hole or (GapReason.SOURCE if slow else GapReason.OVERLOAD)
 
     async def _read(self) -> Reading | None:
-        if self._call is not None and not self._call.done():
-            return None
-        self._call = self._worker.call(self._timed)
-        # A call that hung may fail long after anybody asks for its result.
-        self._call.add_done_callback(asyncio.Future.exception)
-        await asyncio.wait([self._call], timeout=self._hang_s)
+        if self._call is None or self._call.done():
+            self._call = self._worker.call(self._timed)
+            # A call that hung may fail long after anybody asks for its result.
+            self._call.add_done_callback(asyncio.Future.exception)
+            await asyncio.wait([self._call], timeout=self._hang_s)
         if not self._call.done():
             self._fail(State.HANGING, f"sample() has not returned for {self._hang_s:g} s")
             return None
@@ -226,6 +234,7 @@ class Sampler:
         if self.error is not None:
             logger.info("source %s is back", self.source.channel)
         self.state, self.error, self._backoff = State.OK, None, 0
+        self._read_at = reading.monotonic
         return reading
 
     def _fail(self, state: State, error: str) -> None:

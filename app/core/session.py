@@ -22,7 +22,6 @@ from schema.frame import Frame
 from schema.messages import (
     V1_ONLY,
     Batch,
-    Connected,
     Error,
     Heartbeat,
     Ping,
@@ -99,6 +98,7 @@ class Session:
         "_lane",
         "_pending",
         "_pings",
+        "_reach",
         "_resumes",
         "_since",
         "_sink",
@@ -135,6 +135,7 @@ class Session:
         self._since: Cursor | None = None
         # Set while the session is in the fans of its cohorts.
         self._sink: Sink | None = None
+        self._reach: Cursor | None = None
 
     # What the client says
 
@@ -223,7 +224,7 @@ class Session:
     def say(self, message: object, *, retry: int | None = None) -> None:
         """Put a control message into the lane; ``retry`` is what an EventSource is told to wait."""
         if len(self._lane) + self._pings >= LANE:
-            self.close = self.close or Close(CloseCode.TOO_SLOW, "too slow")
+            self._end(Close(CloseCode.TOO_SLOW, "too slow"))
             return
         self._lane.append(Frame.of(message, retry=retry))
 
@@ -242,8 +243,11 @@ class Session:
         """Tell the client to come back after so long, and end."""
         if self.close is None:
             self.say(Reconnect(self._desk.timestamp(), "drain", after_ms), retry=after_ms)
-            self.close = self.close or Close(CloseCode.RESTART, "server is restarting")
+            self._end(Close(CloseCode.RESTART, "server is restarting"))
             self.wake()
+
+    def _end(self, close: Close) -> None:
+        self.close = self.close or close
 
     def leave(self) -> None:
         """Forget the client; may be called twice."""
@@ -257,7 +261,7 @@ class Session:
         """Let the sink have what comes from now on by fan-out; all there was has been taken."""
         self._sink = sink
         for subscription in self._subscriptions.values():
-            if subscription.opening is None:
+            if not subscription.opening:
                 subscription.cohort.join(self, sink, heritage=self.heritage)
 
     def part(self) -> None:
@@ -265,7 +269,7 @@ class Session:
         if self._sink is not None:
             sink, self._sink = self._sink, None
             for subscription in self._subscriptions.values():
-                if subscription.opening is None:
+                if not subscription.opening:
                     subscription.position = self._desk.delivered
                     subscription.cohort.part(self, sink, heritage=self.heritage)
 
@@ -286,12 +290,13 @@ class Session:
             frames = self._data(lambda: self._desk.now() > deadline)
         frames = [*self._lane, *frames]
         self._lane = []
-        if self._pings or self._beat:
+        if self.heritage:
+            frames = [frame for frame in frames if frame.kind not in V1_ONLY]
+        # Its cursor must not be ahead of what was taken: while there is more, it waits.
+        if (self._pings or self._beat) and self.close is None and not self.more:
             beat = Frame.of(Heartbeat(self._desk.timestamp(), self._covered()))
             frames += [beat] * (self._pings or (not frames))
             self._pings, self._beat = 0, False
-        if self.heritage:
-            frames = [frame for frame in frames if frame.kind not in V1_ONLY]
         if frames:
             self.last_sent = self._desk.now()
         return frames
@@ -306,7 +311,7 @@ class Session:
             del self._pending[channel]
             self._subscriptions[channel] = subscription
             self._resumes[channel] = resume
-            if subscription.opening is not None:
+            if subscription.opening:
                 subscription.cohort.waiting.add(self)
             self._acknowledge(subscription, resume)
 
@@ -328,7 +333,7 @@ class Session:
         """Take what is due of all channels, in the order of ``seq``; all of it or nothing."""
         log = self._desk.log
         subscriptions = self._subscriptions.values()
-        opening = [(s, s.snapshot) for s in subscriptions if s.opening is not None]
+        opening = [(s, s.snapshot) for s in subscriptions if s.opening]
         ready = [(s, snapshot) for s, snapshot in opening if snapshot is not None]
         self.more = self.more or not all(s.warm(snapshot, spent) for s, snapshot in ready)
         if self.more:
@@ -336,28 +341,33 @@ class Session:
         gaps, histories, messages = [], [], []
         behind = sum(s.behind() for s in subscriptions)
         for subscription in subscriptions:
-            if subscription.opening is None:
+            if not subscription.opening:
                 lost, late = subscription.catch_up(log, all_of_it=behind <= CATCH_UP)
                 gaps += lost
                 messages += late
         for subscription, snapshot in ready:
-            lost, past, first = subscription.open(log, snapshot)
+            gaps += subscription.lost(log.cursor(snapshot.seq), snapshot.reading.timestamp)
+            past, first = subscription.open(snapshot)
             subscription.cohort.waiting.discard(self)
-            gaps += lost
             histories += past
             messages.append(first)
+        for subscription in subscriptions:
+            # Its source sleeps. The gap cannot: any other cursor from here on would cover it up.
+            gaps += subscription.lost(log.cursor(log.head + 1), self._desk.timestamp())
         self._started = self._started or bool(messages)
+        self._reach = log.cursor(log.head)
         messages.sort(key=lambda message: message.seq)
         return [*gaps, *histories, *(message.frame for message in messages)]
 
     def _covered(self) -> Cursor | None:
         """Return the highest cursor up to which everything subscribed has been taken."""
-        return self._desk.log.cursor(self._desk.log.head) if self._started else None
+        return self._reach if self._started else None
 
     def batch(self, frames: Sequence[Frame]) -> bytes:
         """Return the body of a long-poll answer with these frames."""
-        log = self._desk.log
-        # A poll that was cut short by a drain has not got what lies behind its cursor.
-        cursor = self._since if self.close is not None else log.cursor(log.head)
+        # A poll that was cut short by a drain has not got what lies behind its cursor; and the log
+        # may have gone on since these frames were taken.
+        drained = any(frame.kind == Reconnect.TAG for frame in frames)
+        cursor = self._since if drained or self._reach is None else self._reach
         message = Batch(self._desk.timestamp(), cursor, self._resumes, [])
         return encode_around(message, [frame.text for frame in frames])

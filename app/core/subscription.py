@@ -1,4 +1,4 @@
-"""One channel of one client: how its cursor is judged, and what it is given when its wire is free."""
+"""One channel of one client: the verdict on its cursor, and what its wire is given."""
 
 from __future__ import annotations
 
@@ -33,14 +33,19 @@ class Subscription:
     """How far a client has come with one channel.
 
     ``position``: everything due up to this seq was taken. ``opening`` is set until the snapshot
-    is out, ``recovering`` until the messages that a resumed cursor missed are.
+    is out, ``owed`` until the client was told of the gap before it, ``recovering`` until the
+    messages that a resumed cursor missed are out.
     """
 
     wanted: Subscribe
     cohort: Cohort
     position: int = 0
-    opening: Resume | None = None
+    opening: bool = False
+    owed: Resume | None = None
     recovering: bool = False
+    # What was rendered ahead, in slices: up to this seq, and so many bytes.
+    _warmed: int = 0
+    _bytes: int = 0
 
     def judge(self, log: Log, spent: Spent) -> Resume | None:
         """Give the verdict on the cursor that the subscription came with.
@@ -49,33 +54,53 @@ class Subscription:
             None if the time was spent before the missed messages were rendered; ask again.
         """
         resume = self._verdict(log, spent)
-        if resume is not None and resume.recovered and self.wanted.since is not None:
+        if resume is None:
+            return None
+        self._warmed = 0
+        if resume.recovered and self.wanted.since is not None:
             self.position, self.recovering = self.wanted.since.seq, True
         else:
-            self.opening = resume
+            self.opening = True
+            self.owed = None if resume.reason is ResumeReason.FIRST else resume
         return resume
 
     def _verdict(self, log: Log, spent: Spent) -> Resume | None:
         since = self.wanted.since
         if since is None:
-            return Resume(recovered=False, reason=ResumeReason.FIRST, missed=None)
-        if since is UNREADABLE:
-            return Resume(recovered=False, reason=ResumeReason.UNKNOWN, missed=None)
-        if since.epoch != log.epoch:
-            return Resume(recovered=False, reason=ResumeReason.EPOCH_CHANGED, missed=None)
-        if since.seq > log.head:
-            return Resume(recovered=False, reason=ResumeReason.UNKNOWN, missed=None)
-        missed = self.cohort.missed(since.seq)
+            reason = ResumeReason.FIRST
+        elif since is UNREADABLE:
+            reason = ResumeReason.UNKNOWN
+        elif since.epoch != log.epoch:
+            reason = ResumeReason.EPOCH_CHANGED
+        elif since.seq > log.head:
+            reason = ResumeReason.UNKNOWN
+        else:
+            return self._recovered(since.seq, spent)
+        return Resume(recovered=False, reason=reason, missed=None)
+
+    def _recovered(self, since: int, spent: Spent) -> Resume | None:
+        missed = self.cohort.missed(since)
         too_old = Resume(recovered=False, reason=ResumeReason.TOO_OLD, missed=missed)
-        if missed is None or missed > RESUME_MESSAGES or not self.cohort.holds(since.seq):
+        if missed is None or missed > RESUME_MESSAGES or not self.cohort.holds(since):
             return too_old
-        items = self.cohort.after(since.seq)
-        if not self.cohort.warm(items, spent):
-            return None
-        size = sum(len(self.cohort.frame(item).text) for item in items if self.cohort.due(item))
-        if size > RESUME_BYTES:
-            return too_old
+        for item in self.cohort.after(since):
+            if not self._warm(item, spent):
+                return None
+            if self._bytes > RESUME_BYTES:
+                return too_old
         return Resume(recovered=True, reason=ResumeReason.OK, missed=missed)
+
+    def _warm(self, item: Publication, spent: Spent) -> bool:
+        """Render a message that is not kept; False if the time was spent before.
+
+        None twice: else it would never end when more is asked for than can be kept.
+        """
+        if item.seq > self._warmed and self.cohort.due(item):
+            if not self.cohort.warm([item], spent):
+                return False
+            self._warmed = item.seq
+            self._bytes += len(self.cohort.frame(item).text)
+        return True
 
     @property
     def snapshot(self) -> Publication | None:
@@ -85,46 +110,43 @@ class Subscription:
     def warm(self, snapshot: Publication, spent: Spent) -> bool:
         """Render what the opening needs; False if the time was spent before."""
         items = self.cohort.past(self.wanted.history, snapshot)
-        return self.cohort.warm([*items, snapshot], spent)
+        return all(self._warm(item, spent) for item in [*items, snapshot])
 
-    def open(self, log: Log, snapshot: Publication) -> tuple[list[Frame], list[Frame], Sequenced]:
-        """Begin with the snapshot: the gaps, the history, and the snapshot itself."""
-        gaps = []
-        if self.opening is not None and self.opening.reason is not ResumeReason.FIRST:
-            gaps.append(self._lost(log, self.opening, snapshot))
-        histories = []
-        if self.wanted.history:
-            histories.append(self.cohort.history(self.wanted.history, snapshot))
-        self.opening, self.position = None, snapshot.seq
-        return gaps, histories, Sequenced(snapshot.seq, self.cohort.frame(snapshot))
-
-    def _lost(self, log: Log, resume: Resume, snapshot: Publication) -> Frame:
+    def lost(self, to: Cursor, timestamp: int) -> list[Frame]:
+        """Return the gap of a cursor that was not resumed, once; its snapshot may have to wait."""
+        resume, self.owed = self.owed, None
+        if resume is None:
+            return []
         since: Cursor | None = self.wanted.since
         missed = None
         if resume.reason is ResumeReason.UNKNOWN:
             since = None
         elif resume.reason is ResumeReason.TOO_OLD and since is not None:
-            missed = self.cohort.missed(since.seq, snapshot.seq)
-        reason = GapReason(resume.reason.value)
-        return self._gap(log, reason, since, snapshot, missed)
+            missed = self.cohort.missed(since.seq, to.seq)
+        return [self._gap(GapReason(resume.reason.value), since, to, timestamp, missed)]
+
+    def open(self, snapshot: Publication) -> tuple[list[Frame], Sequenced]:
+        """Begin with the snapshot: the history, and the snapshot itself."""
+        histories = []
+        if self.wanted.history:
+            histories.append(self.cohort.history(self.wanted.history, snapshot))
+        self.opening, self.position = False, snapshot.seq
+        return histories, Sequenced(snapshot.seq, self.cohort.frame(snapshot))
 
     def _gap(
-        self, log: Log, reason: GapReason, since: Cursor | None, to: Publication, missed: int | None
+        self,
+        reason: GapReason,
+        since: Cursor | None,
+        to: Cursor,
+        timestamp: int,
+        missed: int | None,
     ) -> Frame:
-        return Frame.of(
-            Gap(
-                timestamp=to.reading.timestamp,
-                channel=self.cohort.key.channel,
-                reason=reason,
-                from_=since,
-                to=log.cursor(to.seq),
-                missed=missed,
-            )
-        )
+        channel = self.cohort.key.channel
+        return Frame.of(Gap(timestamp, channel, reason, since, to, missed))
 
     def behind(self) -> int:
         """Count the messages that wait for the wire, less those of a cursor just resumed."""
-        if self.recovering or self.opening is not None:
+        if self.recovering or self.opening:
             return 0
         return sum(self.cohort.due(item) for item in self.cohort.ring.after(self.position))
 
@@ -136,16 +158,20 @@ class Subscription:
         """
         items = self.cohort.after(self.position)
         position, self.position = self.position, log.head
-        all_of_it = self.recovering or (all_of_it and self.cohort.holds(position))
+        all_of_it = (self.recovering or all_of_it) and self.cohort.holds(position)
         self.recovering = False
         due = [item for item in items if self.cohort.due(item)]
         complete = len(due) <= 1 and position >= self.cohort.ring.dropped
-        if all_of_it or complete:
-            return [], [frame for item in items for frame in self._frames(item)]
-        newest = due[-1]
-        missed = self.cohort.missed(position, newest.seq)
-        gap = self._gap(log, GapReason.SLOW, log.cursor(position), newest, missed)
-        return [gap], list(self._frames(newest))
+        gaps = []
+        if not all_of_it and not complete:
+            newest = due[-1]
+            since, to = log.cursor(position), log.cursor(newest.seq)
+            missed = self.cohort.missed(position, newest.seq)
+            timestamp = newest.reading.timestamp
+            gaps.append(self._gap(GapReason.SLOW, since, to, timestamp, missed))
+            # A hole that came after it is passed all the same.
+            items = [item for item in items if item.seq >= newest.seq]
+        return gaps, [frame for item in items for frame in self._frames(item)]
 
     def _frames(self, item: Publication) -> Iterator[Sequenced]:
         if item.hole is not None:

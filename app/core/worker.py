@@ -46,11 +46,18 @@ class Worker:
             result, error = None, None
             try:
                 result = function()
-            except Exception as caught:  # noqa: BLE001 - handed to whoever awaits the future
-                error = caught
+            except BaseException as caught:  # noqa: BLE001 - handed to whoever awaits the future
+                error = _bearable(caught)
             # The loop may be gone by the time a slow call returns.
             with contextlib.suppress(RuntimeError):
                 future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+
+
+def _bearable(error: BaseException) -> Exception:
+    """Return an error that a future can hold: no StopIteration, and nothing that ends a program."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(repr(error))
 
 
 def _settle(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
