@@ -25,7 +25,7 @@ from app.drain import drain
 from app.factory import create_app
 from app.listen import BACKLOG, ListenError, bind, raise_descriptor_limit, release, url
 from app.settings import Settings
-from transports.direct import protocols
+from transports.direct import Direct, protocols
 from transports.stall import StallWatch
 
 __all__ = ["DrainingServer", "make_config", "serve"]
@@ -115,8 +115,12 @@ class DrainingServer(Server):
     def _cut(self, *, stalled: bool = False) -> None:
         """End all connections, or only those whose reader leaves bytes waiting."""
         for connection in list(self.server_state.connections):
-            if not stalled or connection.transport.get_write_buffer_size():
-                connection.transport.abort()
+            transport = connection.transport
+            if isinstance(connection, Direct) and connection.below is not None:
+                # asyncio's TLS transport does not tell what waits, nor always obey.
+                transport = connection.below
+            if not stalled or transport.get_write_buffer_size():
+                transport.abort()
 
 
 def make_config(settings: Settings, app: ASGIApp, watch: StallWatch) -> Config:

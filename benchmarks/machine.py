@@ -74,7 +74,7 @@ def _node() -> str:
 
 
 def _nginx() -> str:
-    return _first_line("nginx", "-v").removeprefix("nginx version: ") if shutil.which("nginx") else ""
+    return _first_line("nginx", "-v").rpartition(" ")[2] if shutil.which("nginx") else ""
 
 
 def _first_line(*command: str) -> str:

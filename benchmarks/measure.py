@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
-from benchmarks.child import Child, Cost, cost
+from benchmarks.child import Child, cost
 from benchmarks.machine import on_processor, processors
 from benchmarks.rows import Load, Row
 
@@ -29,7 +29,6 @@ class Figures:
     """
 
     us_per_message: float
-    system_share: float
     bytes_per_client: float
     accept_us: float
     resident: int
@@ -99,7 +98,6 @@ def measure(row: Row, load: Load, clients: Mapping[str, int] | None = None) -> F
     work, opening = done.since(idle), idle.since(empty)
     return Figures(
         us_per_message=work.cpu / max(seen["received"], 1) * 1e6,
-        system_share=_share(work),
         bytes_per_client=opening.resident / load.clients,
         accept_us=opening.cpu / load.clients * 1e6,
         resident=done.resident,
@@ -113,10 +111,6 @@ def measure(row: Row, load: Load, clients: Mapping[str, int] | None = None) -> F
         closed=seen["closed"],
         reader_busy=seen["busy"],
     )
-
-
-def _share(work: Cost) -> float:
-    return min(1.0, work.system / work.cpu) if work.cpu else 0.0
 
 
 def _free_port() -> str:

@@ -1,6 +1,6 @@
 """The load generator: a process that opens connections and then does nothing but read.
 
-``python -m benchmarks.reader PORT ws:5000 sse:5000``. It answers ``[]`` once all stand. Lines on
+``python -m benchmarks.reader PORT ws:5000 sse:5000``. It answers ``{}`` once all stand. Lines on
 its standard input: ``reset`` forgets what was read so far, ``churn N`` puts N new connections in
 place of the N oldest, ``report`` answers with what was read.
 """
@@ -74,7 +74,7 @@ class Reader:
         while True:
             if not (told or self._handshakes or self._wanted):
                 told = True
-                say([])
+                say({})
             for descriptor, _ in self._epoll.poll():
                 if descriptor:
                     self._read(descriptor)
@@ -88,7 +88,7 @@ class Reader:
             dialect = self._wanted.popleft()
             connection = socket.create_connection(("127.0.0.1", self._port))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setblocking(False)
+            connection.settimeout(0)
             descriptor = connection.fileno()
             self._sockets[descriptor] = connection, dialect
             self._epoll.register(descriptor, select.EPOLLIN)

@@ -87,6 +87,7 @@ ROWS = (
     Row("sse-direct", "Pulsewire SSE, direct", "sse", python("pulsewire", "direct")),
     Row("ws-ordinary", "Pulsewire WebSocket, ordinary", "ws", python("pulsewire", "ordinary")),
     Row("sse-ordinary", "Pulsewire SSE, ordinary", "sse", python("pulsewire", "ordinary")),
+    Row("poll", "Pulsewire long-poll", "poll", python("pulsewire", "direct")),
     Row("starlette-ws", "Starlette, `send_text` in a loop", "plain-ws", python("starlette_ws")),
     Row("sse-starlette", "sse-starlette, queues", "plain-sse", python("sse_library")),
     Row("node-ws", "Node `ws`", "plain-ws", node("ws.cjs"), _node_lacks("ws")),
@@ -104,10 +105,9 @@ ROWS = (
         for name, title in (
             ("nchan-ws", "nchan WebSocket"),
             ("nchan-sse", "nchan EventSource"),
+            ("nchan-poll", "nchan long-poll"),
         )
     ),
-    Row("poll", "Pulsewire long-poll", "poll", python("pulsewire", "direct")),
-    Row("nchan-poll", "nchan long-poll", "nchan-poll", python("nchan"), _nchan_lacks, True),
 )
 
 PYTHON_FLOOR = Row("floor", "`socket.send` in a loop", "raw", python("floor"))

@@ -14,6 +14,7 @@ tested, and ``tests/test_direct.py`` fails by name when one of them is gone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,8 +23,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import OPEN
 
 from schema.frame import Frame
-from transports.base import DIRECT, Session, Wire
+from transports.base import DIRECT, Close, Session, Wire
 from transports.stall import StallWatch
+
+logger = logging.getLogger(__name__)
 
 # On the ordinary path no more than this waits in user space: messages get old there.
 HIGH_WATER = 16 * 1024
@@ -38,7 +41,7 @@ class Direct(Base):
     """What both protocol classes have in common: when the wire is free, and what happens then.
 
     ``clear`` is True only while a session is attached, the transport's buffer is empty, and the
-    wire is between two messages.
+    wire is between two messages. ``below`` is, under TLS, the transport that holds the socket.
     """
 
     wire: ClassVar[Wire]
@@ -48,11 +51,17 @@ class Direct(Base):
     clear = False
     fd = -1
     session: Session | None = None
+    below: asyncio.Transport | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         """Bound what may wait in user space, on either path."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=HIGH_WATER)
+        below = _below(transport)
+        if below is not None:
+            self.below = below
+            # Its own mark is 64 KiB, of which the mark above would know nothing.
+            below.set_write_buffer_limits(high=0)
 
     def attach(self, session: Session) -> bool:
         """Let a session write to this connection from now on.
@@ -64,27 +73,40 @@ class Direct(Base):
             return False
         transport = self.transport
         plain = transport.get_extra_info("ssl_object") is None
-        self.session, self.clear = session, True
-        self.fd = transport.get_extra_info("socket").fileno() if plain else -1
-        # With 0, pause_writing() comes with the first byte that stays in user space (at once, if
-        # there is one now) and resume_writing() with the last that leaves: `clear` means "empty".
+        self.session = session
+        self.fd = self.fileno() if plain else -1
+        # With 0, pause_writing() comes with the first byte that stays in user space and
+        # resume_writing() with the last that leaves: `clear` means "empty".
         # The TLS transports compare with >=, and would pause for ever.
         transport.set_write_buffer_limits(high=0 if plain else 1)
+        # Something may wait already, and the transport have paused long before there was a mark.
+        self.clear = not transport.get_write_buffer_size()
+        if not self.clear:
+            self.watch.add(self)
         self.pump()
         return True
 
     def pump(self) -> None:
-        """Give the wire what the session has for it, if it is free."""
-        session = self.session
-        if session is None or not self.clear:
+        """Give the wire what the session has for it, if it is free.
+
+        It may be the hub that calls, on behalf of all: what fails here costs one connection.
+        """
+        if self.session is None or not self.clear:
             return
+        try:
+            self._pump(self.session)
+        except Exception:
+            logger.exception("a client cannot be served")
+            self.abort()
+
+    def _pump(self, session: Session) -> None:
         frames = session.take()
         if frames:
             self.transport.write(b"".join(map(self.encode, frames)))
         if session.more:
             asyncio.get_running_loop().call_soon(self.pump)
         elif self.clear and session.close is not None:
-            self.finish(session)
+            self.finish(session.close)
         elif self.clear:
             session.join(self)
 
@@ -96,7 +118,7 @@ class Direct(Base):
         """Return the frame's form on this wire."""
         raise NotImplementedError
 
-    def finish(self, session: Session) -> None:
+    def finish(self, close: Close) -> None:
         """Say goodbye as the session's end asks for."""
         raise NotImplementedError
 
@@ -109,7 +131,10 @@ class Direct(Base):
         if self.session is not None:
             self.session.part()
             self.session, self.clear, self.fd = None, False, -1
-            self.transport.set_write_buffer_limits(high=HIGH_WATER)
+            if not self.transport.is_closing():
+                self.transport.set_write_buffer_limits(high=HIGH_WATER)
+            # What is left, a goodbye say, may wait for ever below that mark.
+            self.watch.add(self)
 
     def pause_writing(self) -> None:
         """Take note that something stays in user space."""
@@ -137,18 +162,29 @@ class Direct(Base):
         self.detach()
         super().shutdown()  # type: ignore[misc]
 
+    # A TLS transport of asyncio's does nothing but raise once it was closed twice, as uvicorn does
+    # it, though bytes are still waiting; the one below it can be asked, and aborted, to the end.
+
     def buffered(self) -> int:
-        """Bytes that wait in user space."""
-        return self.transport.get_write_buffer_size()
+        """Bytes that wait in user space; under TLS, those that the kernel was given and refused."""
+        return (self.below or self.transport).get_write_buffer_size()
 
     def fileno(self) -> int:
-        """The socket's descriptor."""
-        return int(self.transport.get_extra_info("socket").fileno())
+        """The socket's descriptor, -1 once it is closed."""
+        return int((self.below or self.transport).get_extra_info("socket").fileno())
 
     def abort(self) -> None:
         """Drop the connection at once."""
         self.detach()
-        self.transport.abort()
+        (self.below or self.transport).abort()
+
+
+def _below(transport: asyncio.Transport) -> asyncio.Transport | None:
+    """Return what is under asyncio's TLS transport, None for any other."""
+    below: asyncio.Transport | None = getattr(
+        getattr(transport, "_ssl_protocol", None), "_transport", None
+    )
+    return below
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -167,7 +203,7 @@ class DirectWebSocket(Direct, WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Offer the sink to the application."""
-        self.scope["extensions"][DIRECT] = self  # type: ignore[index, assignment]
+        self.scope["extensions"][DIRECT] = self  # type: ignore[assignment]
         await super().run_asgi()
 
     def usable(self) -> bool:
@@ -184,11 +220,9 @@ class DirectWebSocket(Direct, WebSocketsSansIOProtocol):
         """Return the frame as a text frame of RFC 6455."""
         return frame.websocket
 
-    def finish(self, session: Session) -> None:
+    def finish(self, close: Close) -> None:
         """Close with the session's code."""
-        if session.close is not None:
-            code, reason = session.close.code, session.close.reason
-            _run(self.send({"type": "websocket.close", "code": code, "reason": reason}))
+        _run(self.send({"type": "websocket.close", "code": close.code, "reason": close.reason}))
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         """Detach before a close: nothing may follow it."""
@@ -206,31 +240,72 @@ class DirectWebSocket(Direct, WebSocketsSansIOProtocol):
         self.detach()
         super().handle_parser_exception()
 
+    def handle_ping(self) -> None:
+        """Answer; and read no more from a client that does not take its answers."""
+        super().handle_ping()
+        if not self.writable.is_set():
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read again, unless uvicorn waits for the application; and give a ping its time anew."""
+        super().resume_writing()
+        if not (self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
+        if self.pong_timer is not None and self.ping_timeout is not None:
+            self.pong_timer.cancel()
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+
     def keepalive_timeout(self) -> None:
-        """Detach before a client that owes a pong is shown out."""
-        self.detach()
-        super().keepalive_timeout()
+        """Show a client out that owes a pong, unless the ping may still be on its way.
+
+        Behind a large message on a slow link it is. Whether such a client reads at all, the watch
+        knows; the pong is owed from the moment that all has gone out.
+        """
+        if self.writable.is_set():
+            self.detach()
+            super().keepalive_timeout()
+
+    def shutdown(self) -> None:
+        """Close with 1012, unless the peer has closed: the answer may be waiting to be taken."""
+        if not self.transport.is_closing():
+            super().shutdown()
+
+
+class Cycle(RequestResponseCycle):
+    """uvicorn's request with its response, which takes note of an encoded body."""
+
+    encoded = False
+
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:  # noqa: ANN401 - as uvicorn has it
+        """Look at the headers as they go out, whatever has changed them on the way."""
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            self.encoded = b"content-encoding" in names
+        return super().send(message)
 
 
 class DirectHttp(Direct, HttpToolsProtocol):
     """uvicorn's HTTP protocol, with a sink for a response that is being streamed."""
 
     wire = Wire.SSE
-    streaming: RequestResponseCycle | None = None
+    # The request that is being answered; uvicorn's `cycle` is the newest, maybe a pipelined one.
+    running: Cycle | None = None
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401
-        # Not `self.cycle`, which is a pipelined request's as soon as there is one.
-        self.streaming = cycle
-        cycle.scope.setdefault("extensions", {})[DIRECT] = self  # type: ignore[typeddict-item]
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401 - as uvicorn has it
+        # uvicorn makes it, and has no other place for a class of ours.
+        cycle.__class__ = Cycle
+        self.running = cycle
+        cycle.scope.setdefault("extensions", {})[DIRECT] = self
         super()._start_asgi_task(cycle, app)
 
     def usable(self) -> bool:
-        """Whether a chunked response has begun and not ended."""
-        cycle = self.streaming
+        """Whether a chunked response has begun and not ended, and its body goes out as it is."""
+        cycle = self.running
         return (
             cycle is not None
             and cycle.response_started
             and bool(cycle.chunked_encoding)
+            and not cycle.encoded
             and not cycle.response_complete
             and not cycle.disconnected
             and not self.transport.is_closing()
@@ -240,17 +315,38 @@ class DirectHttp(Direct, HttpToolsProtocol):
         """Return the frame as an event in a chunk of RFC 9112."""
         return frame.chunk
 
-    def finish(self, session: Session) -> None:  # noqa: ARG002 - a response ends in one way only
+    def finish(self, close: Close) -> None:  # noqa: ARG002 - a response ends in one way only
         """End the response with its final chunk."""
         self.detach()
-        if self.streaming is not None:
+        if self.running is not None:
             final = {"type": "http.response.body", "body": b"", "more_body": False}
-            _run(self.streaming.send(final))  # type: ignore[arg-type]
+            _run(self.running.send(final))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered, where uvicorn tells the newest only."""
+        super().connection_lost(exc)
+        if self.running is not None:
+            self.running.disconnected = True
+            self.running.message_event.set()
+            # Or only the garbage collector could free the connection.
+            del self.running.scope["extensions"][DIRECT]
+            self.running = None
 
     def send_400_response(self, msg: str) -> None:
         """Detach before a broken client is shown out."""
         self.detach()
         super().send_400_response(msg)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, but never under a response that is still being written.
+
+        Nothing would tell this protocol of the end of the connection, nor of its descriptor's.
+        """
+        if self.running is not None and not self.running.response_complete:
+            self.send_400_response("Upgrade before the end of the response.")
+        else:
+            self.watch.discard(self)
+            super().handle_websocket_upgrade()
 
 
 def protocols(watch: StallWatch) -> tuple[type[DirectWebSocket], type[DirectHttp]]:

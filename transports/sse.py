@@ -56,7 +56,7 @@ class SseTransport:
         try:
             session.subscribe(query.subscriptions)
             if sink is not None:
-                await send(_START)
+                await send({**_START, "headers": list(_HEAD)})
                 if sink.attach(session):
                     await _gone(receive)
                     return
@@ -102,9 +102,6 @@ async def _events(session: Session, wakeup: Wakeup) -> AsyncIterator[bytes]:
             await wakeup.wait()
 
 
-# The same for every stream, so made once.
-_START = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": EventSourceResponse(iter(()), headers=HEADERS).raw_headers,
-}
+# The same for every stream, so made once; what a middleware adds to it is for one request.
+_START: Message = {"type": "http.response.start", "status": 200}
+_HEAD = EventSourceResponse(iter(()), headers=HEADERS).raw_headers

@@ -35,10 +35,16 @@ class Waiting(Protocol):
 
 
 def unacknowledged(fd: int) -> int:
-    """Bytes that wait in the kernel; 0 where the system does not tell."""
+    """Bytes that wait in the kernel; 0 where the system does not tell, or the socket is closed."""
     if sys.platform != "linux":  # pragma: no cover - Linux runs the tests
         return 0
-    (count,) = struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))
+    # Under TLS a connection hears of its end only after its socket was closed.
+    if fd < 0:
+        return 0
+    try:
+        (count,) = struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))
+    except OSError:  # an emulated kernel may not know it
+        return 0
     return int(count)
 
 
@@ -51,7 +57,7 @@ class Mark:
 
 
 class StallWatch:
-    """Looks after the connections whose buffer is not empty, and after no other."""
+    """Looks after connections that may have bytes waiting, and after no other."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -62,7 +68,7 @@ class StallWatch:
         return len(self._marks)
 
     def add(self, connection: Waiting) -> None:
-        """Watch a connection, which has just kept something back."""
+        """Watch a connection, which has something to keep back or may come to."""
         self._marks.setdefault(connection, None)
 
     def discard(self, connection: Waiting) -> None:
@@ -73,7 +79,9 @@ class StallWatch:
         """Drop those from whom nothing was taken for the timeout."""
         for connection, mark in list(self._marks.items()):
             waiting = connection.buffered() + unacknowledged(connection.fileno())
-            if mark is None or waiting < mark.waiting:
+            if not waiting:
+                self.discard(connection)
+            elif mark is None or waiting < mark.waiting:
                 self._marks[connection] = Mark(waiting, now)
             elif now - mark.since >= self._timeout_s:
                 self.evicted += 1

@@ -34,12 +34,13 @@ class WebSocketTransport:
         except ProtocolError as error:
             await self._turn_away(websocket, error)
             return
-        if sink is None:
-            await _serve(websocket, session, wakeup)
-            return
         try:
-            sink.attach(session)
-            await _read(websocket, session)
+            if sink is not None and sink.attach(session):
+                await _read(websocket, session)
+            else:
+                # Something in between may hold the handshake's answer back.
+                session.wake = wakeup.set
+                await _serve(websocket, session, wakeup)
         finally:
             session.leave()
 

@@ -116,10 +116,12 @@ class Broadcaster:
             self._wheel.turn(now)
 
     def _beat_cohort(self, cohort: Cohort, now: float) -> None:
-        """Let a cohort that is silent for longer than a heartbeat share one."""
-        if cohort.fanned_at == -math.inf:
-            cohort.fanned_at = now
-        if now - cohort.fanned_at > self.settings.heartbeat_ms / 1000 - 2 * RESOLUTION_S:
+        """Let a cohort that is silent for longer than a heartbeat share one.
+
+        Before its first message each of its streams is on the wheel.
+        """
+        silent = now - cohort.fanned_at
+        if math.inf > silent > self.settings.heartbeat_ms / 1000 - 2 * RESOLUTION_S:
             cursor = self.log.cursor(self.delivered)
             cohort.send([Frame.of(Heartbeat(self.clock.timestamp(), cursor))], now)
 
@@ -188,6 +190,9 @@ class Broadcaster:
                 key = cohort.key
                 if (key.channel, key.host) != (publication.channel, publication.host):
                     continue
+                for member in list(cohort.waiting):
+                    # It will take its snapshot when all is out: after that, what comes above it.
+                    member.part()
                 if cohort.concerned(publication):
                     cohort.fan_out(publication, now)
                     told |= cohort.listeners

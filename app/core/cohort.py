@@ -35,6 +35,10 @@ class Member(Protocol):
         """Say that a channel has nothing to say at present."""
         ...
 
+    def part(self) -> None:
+        """Leave the fan-out; what comes from now on waits to be taken."""
+        ...
+
 
 @frozen
 class CohortKey:
@@ -136,7 +140,9 @@ class Cohort:
             if known and fan:
                 sse = wire is Wire.SSE
                 fan.send(b"".join(frame.chunk if sse else frame.websocket for frame in known))
-                self.fanned_at = now
+                # A hole without a message leaves heritage clients out.
+                if frames[-1].kind not in V1_ONLY:
+                    self.fanned_at = now
 
     @property
     def ring(self) -> Ring:

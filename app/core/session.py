@@ -235,9 +235,12 @@ class Session:
 
     def lost(self, channel: str, reason: str) -> None:
         """Tell the client that a channel has nothing to say at present."""
+        self._say_lost(channel, reason)
+        self.wake()
+
+    def _say_lost(self, channel: str, reason: str) -> None:
         error = ErrorCode.CHANNEL_UNAVAILABLE
         self.say(Error(self._desk.timestamp(), error, reason, channel))
-        self.wake()
 
     def farewell(self, after_ms: int) -> None:
         """Tell the client to come back after so long, and end."""
@@ -276,8 +279,8 @@ class Session:
     @property
     def silent_since(self) -> float:
         """When the wire was last given something, in monotonic seconds."""
-        fanned = [s.cohort.fanned_at for s in self._subscriptions.values() if self._sink]
-        return max([self.last_sent, *fanned])
+        joined = [s.cohort for s in self._subscriptions.values() if self._sink and not s.opening]
+        return max([self.last_sent, *(cohort.fanned_at for cohort in joined)])
 
     def take(self) -> list[Frame]:
         """Return what the wire, being free, should be given now; empty if nothing."""
@@ -327,7 +330,8 @@ class Session:
         reason = self._desk.unavailable(cohort.key.channel)
         # A poller that knows already would be answered at once, again and again.
         if reason is not None and not (polled and resume.recovered):
-            self.lost(cohort.key.channel, reason)
+            # Who is woken may take at once, and this is said while something is being taken.
+            self._say_lost(cohort.key.channel, reason)
 
     def _data(self, spent: Callable[[], bool]) -> list[Frame]:
         """Take what is due of all channels, in the order of ``seq``; all of it or nothing."""

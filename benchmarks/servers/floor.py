@@ -19,7 +19,7 @@ def accept_until_told(listener: socket.socket, connections: list[socket.socket])
     while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]):
         if listener in ready:
             connection, _ = listener.accept()
-            connection.setblocking(False)
+            connection.settimeout(0)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connections.append(connection)
     return sys.stdin.readline()

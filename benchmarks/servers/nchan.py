@@ -54,10 +54,8 @@ def module() -> Path | None:
     return found if found.exists() else None
 
 
-def start(port: int, folder: str) -> subprocess.Popen[bytes]:
-    """Start nginx, its files in a folder."""
-    found = module()
-    assert found is not None
+def start(found: Path, port: int, folder: str) -> subprocess.Popen[bytes]:
+    """Start the nginx of a module, its files in a folder."""
     configuration = CONFIGURATION.format(
         port=port, module=found, user="user root;" if os.geteuid() == 0 else ""
     )
@@ -68,11 +66,29 @@ def start(port: int, folder: str) -> subprocess.Popen[bytes]:
 
 
 def worker(master: int) -> int:
-    """Return the worker's process, as soon as there is one."""
+    """Return the worker's process."""
     children = Path(f"/proc/{master}/task/{master}/children")
-    while not (found := children.read_text(encoding="utf-8").split()):
-        time.sleep(0.01)
-    return int(found[0])
+    return int(children.read_text(encoding="utf-8").split()[0])
+
+
+def connect(nginx: subprocess.Popen[bytes], port: int) -> http.client.HTTPConnection:
+    """Connect to nginx as soon as it answers, when all memory is taken that it takes at first.
+
+    Raises:
+        ConnectionError: it does not.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    while True:
+        try:
+            connection.request("GET", "/pub")
+            connection.getresponse().read()
+        except ConnectionRefusedError:
+            if nginx.poll() is not None:
+                raise
+            connection.close()
+            time.sleep(0.01)
+        else:
+            return connection
 
 
 def publish(connection: http.client.HTTPConnection, hz: float, seconds: float) -> int:
@@ -91,11 +107,11 @@ def main() -> None:
     port, (servers, others) = int(sys.argv[1]), processors()
     with tempfile.TemporaryDirectory() as folder:
         with on_processor(servers):
-            nginx = start(port, folder)
+            nginx = start(module() or Path(MODULE), port, folder)
         os.sched_setaffinity(0, {others})
         try:
+            connection = connect(nginx, port)
             announce(port, nginx.pid, worker(nginx.pid))
-            connection = http.client.HTTPConnection("127.0.0.1", port)
             for line in sys.stdin:
                 _, hz, seconds = line.split()
                 say({"ticks": publish(connection, float(hz), float(seconds)), "pause_ms": None})
