@@ -74,6 +74,8 @@ class WebSocketClient(Client):
             text = (response.body or b"").decode()
             raise RefusedError(response.status_code, response.headers, text) from None
         assert self._connection.subprotocol == (None if self.heritage else SUBPROTOCOL)
+        # By itself it reads on until it has the whole of a message, however large.
+        self._connection.transport.pause_reading()
 
     @property
     def cursor(self) -> str | None:
@@ -118,11 +120,14 @@ class WebSocketClient(Client):
         return (await self.until("heartbeat"))[:-1]
 
     async def _next(self) -> Message:
+        self._connection.transport.resume_reading()
         try:
             text = await self._connection.recv()
         except ConnectionClosed as end:
             close = end.rcvd
             raise EndedError(*(close.code, close.reason) if close else ()) from None
+        finally:
+            self._connection.transport.pause_reading()
         assert isinstance(text, str), "a message is a text frame"
         return Message(text)
 
@@ -163,9 +168,15 @@ class HttpClient(Client):
             self.query["history"] = history
         self._cursor = since
 
-    def _request(self, path: str, headers: Mapping[str, str]) -> httpx.Request:
+    def _request(
+        self, path: str, headers: Mapping[str, str], **query: str | float
+    ) -> httpx.Request:
         return self._http.build_request(
-            "GET", path, params=self.query, headers=headers, extensions={"trace": self._trace}
+            "GET",
+            path,
+            params={**self.query, **query},
+            headers=headers,
+            extensions={"trace": self._trace},
         )
 
     async def _trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -249,14 +260,14 @@ class PollClient(HttpClient):
         self._since = since
 
     async def poll(self, **query: str | float) -> Batch:
-        """Send one poll and return its answer; the next one goes on from there.
+        """Send one poll, perhaps with a query of its own; the next one goes on from there.
 
         Raises:
             RefusedError: the request was.
         """
         since = {} if self._since is None else {"since": self._since}
-        self.query = {**self.query, **since, **query}
-        response = await self._http.send(self._request("/api/poll", self.headers))
+        request = self._request("/api/poll", self.headers, **{**since, **query})
+        response = await self._http.send(request)
         if response.status_code != httpx.codes.OK:
             raise RefusedError(response.status_code, response.headers, response.text)
         self.checker.check(response.text)
