@@ -18,6 +18,8 @@ BATCH = 200
 """Farewells said between two turns of the loop."""
 STILL_S = 0.25
 """Whoever is left when nobody has gone for so long does not read."""
+LOOKS = 10
+"""How often it is looked in that time whether somebody has gone."""
 FLUSH_S = 1.2
 """Time after the window in which everybody must have gone, also of thousands on a slow machine."""
 
@@ -67,7 +69,11 @@ async def _close_spread(sessions: Sequence[Session], window_s: float) -> None:
 
 
 async def _flush(hub: Broadcaster) -> None:
+    """Wait until all have gone, or nobody goes any more."""
     while left := len(hub.sessions):
-        await asyncio.sleep(STILL_S)
-        if len(hub.sessions) >= left:
-            break
+        for _ in range(LOOKS):
+            await asyncio.sleep(STILL_S / LOOKS)
+            if len(hub.sessions) < left:
+                break
+        else:
+            return

@@ -7,6 +7,7 @@ its wire; what they have in common is told in `tests.clientbase`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -107,7 +108,9 @@ class WebSocketClient(Client):
 
     async def send(self, message: Body | str | bytes) -> None:
         """Send anything at all."""
-        await self._connection.send(json.dumps(message) if isinstance(message, dict) else message)
+        text = json.dumps(message) if isinstance(message, dict) else message
+        with self._reading():
+            await self._connection.send(text)
 
     async def error(self, message: Body | str | bytes) -> Body:
         """Send what the server will not like, and return its `error`."""
@@ -120,16 +123,22 @@ class WebSocketClient(Client):
         return (await self.until("heartbeat"))[:-1]
 
     async def _next(self) -> Message:
-        self._connection.transport.resume_reading()
-        try:
-            text = await self._connection.recv()
-        except ConnectionClosed as end:
-            close = end.rcvd
-            raise EndedError(*(close.code, close.reason) if close else ()) from None
-        finally:
-            self._connection.transport.pause_reading()
+        with self._reading():
+            try:
+                text = await self._connection.recv()
+            except ConnectionClosed as end:
+                close = end.rcvd
+                raise EndedError(*(close.code, close.reason) if close else ()) from None
         assert isinstance(text, str), "a message is a text frame"
         return Message(text)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._connection.transport.resume_reading()
+        try:
+            yield
+        finally:
+            self._connection.transport.pause_reading()
 
     async def _close(self) -> None:
         # No closing handshake: it would wait for a server that may be waiting for us to read.

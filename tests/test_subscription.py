@@ -200,10 +200,7 @@ def test_what_is_too_much_for_a_resume_is_not_rendered_to_the_end() -> None:
 
 def slices(ask: Callable[[], object]) -> int:
     """Count how often one has to ask for an answer, when each slice renders three messages."""
-    for count in range(1, 500):
-        if ask():
-            return count
-    raise AssertionError("it never ends")
+    return next(count for count in range(1, 500) if ask())
 
 
 @pytest.mark.parametrize("limit", [FrameCache()._limit, 5000], ids=["all kept", "few kept"])
