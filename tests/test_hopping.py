@@ -228,6 +228,7 @@ class Hopping(RuleBasedStateMachine):
         for session in self.phoenix.hub.sessions:
             session.beat()
 
+    @precondition(lambda self: self.ledger.head)
     @rule()
     def restart(self) -> None:
         """Restart with an empty log; all connections are cut."""

@@ -309,21 +309,22 @@ def test_an_opening_is_the_history_and_the_newest() -> None:
     """The snapshot has its own cursor, on the grid or off it, and live goes on behind it."""
     at = Desk()
     at.run(1, 12)
+    at.hub.tick(12, "beta")
     subscription = at.subscription(ticks=5, history=2)
     subscription.judge(at.hub.log, never)
     snapshot = subscription.snapshot
     assert snapshot is not None
     assert subscription.behind() == 0
 
-    histories, first = subscription.open(snapshot)
+    histories, first = subscription.open(at.hub.log, snapshot)
 
     (history,) = bodies(histories)
     assert [item["cursor"] for item in history["items"]] == ["e:5", "e:10"]
     assert seqs([first]) == [(12, "alpha")]
-    assert (subscription.opening, subscription.position) == (False, 12)
+    assert (subscription.opening, subscription.position) == (False, 13)
     at.run(13, 15)
     assert subscription.behind() == 1
-    assert seqs(subscription.catch_up(at.hub.log, all_of_it=True)[1]) == [(15, "alpha")]
+    assert seqs(subscription.catch_up(at.hub.log, all_of_it=True)[1]) == [(16, "alpha")]
 
 
 def test_who_asks_for_no_history_gets_none() -> None:
@@ -334,7 +335,7 @@ def test_who_asks_for_no_history_gets_none() -> None:
     subscription.judge(at.hub.log, never)
     assert subscription.snapshot is not None
 
-    assert subscription.open(subscription.snapshot)[0] == []
+    assert subscription.open(at.hub.log, subscription.snapshot)[0] == []
 
 
 def test_a_source_that_sleeps_has_no_snapshot() -> None:

@@ -215,8 +215,12 @@ class Traveller:
         elif message.kind == "subscribed":
             channel = body["channel"]
             ask = leg.asked[channel].pop(0)
-            self.accounts[channel].ticks = ticks_of(body)
+            account = self.accounts[channel]
+            account.ticks = ticks_of(body)
             assert ticks_of(body) == ask.ticks
+            if ask.since is None:
+                # Nothing was promised, whatever a former subscription may have sent meanwhile.
+                account.at = None
             leg.inspector.verdict(channel, ask, body["resume"])
             leg.live.add(channel)
         elif message.kind == "heartbeat":

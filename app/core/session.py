@@ -318,7 +318,7 @@ class Session:
                 messages += late
         for subscription, snapshot in ready:
             gaps += subscription.lost(log.cursor(snapshot.seq), snapshot.reading.timestamp)
-            past, first = subscription.open(snapshot)
+            past, first = subscription.open(log, snapshot)
             subscription.cohort.waiting.discard(self)
             histories += past
             messages.append(first)
