@@ -99,10 +99,11 @@ def _subscription(entry: str, parameters: Mapping[str, str], since: Cursor | Non
     values: dict[str, Any] = {"channel": channel, "since": since}
     own = {"interval": interval, "detail": detail}
     for key in ("interval", "detail", "history"):
-        text = own.get(key) or parameters.get(key)
-        if text is not None:
-            value = text if key == "detail" else _number(text)
-            values[key] = structure_field(Subscribe, key, value)
+        # A parameter that a channel has its own value for is wrong all the same if it is wrong.
+        for text in (parameters.get(key), own.get(key) or None):
+            if text is not None:
+                value = text if key == "detail" else _number(text)
+                values[key] = structure_field(Subscribe, key, value)
     return Subscribe(**values)
 
 

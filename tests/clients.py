@@ -45,11 +45,16 @@ SUBPROTOCOL = Subprotocol("pulsewire.v1")
 
 @define(eq=False)
 class WebSocketClient(Client):
-    """One WebSocket, in either dialect."""
+    """One WebSocket, in either dialect.
+
+    The library reads on until it has the whole of a message, however large; a ``lazy`` client
+    takes nothing at all from its socket unless somebody wants to receive or to send.
+    """
 
     WIRE = "websocket"
 
     heritage: bool = False
+    lazy: bool = False
     _connection: ClientConnection = field(init=False)
 
     async def _open(self) -> None:
@@ -75,8 +80,8 @@ class WebSocketClient(Client):
             text = (response.body or b"").decode()
             raise RefusedError(response.status_code, response.headers, text) from None
         assert self._connection.subprotocol == (None if self.heritage else SUBPROTOCOL)
-        # By itself it reads on until it has the whole of a message, however large.
-        self._connection.transport.pause_reading()
+        if self.lazy:
+            self._connection.transport.pause_reading()
 
     @property
     def cursor(self) -> str | None:
@@ -134,6 +139,9 @@ class WebSocketClient(Client):
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
+        if not self.lazy:
+            yield
+            return
         self._connection.transport.resume_reading()
         try:
             yield

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from app.core.broadcaster import LINGER_S, RETRY_MS, Broadcaster, HubSettings
+from app.core.broadcaster import RETRY_MS, Broadcaster, HubSettings
 from app.core.log import Publication
 from app.core.sampler import DEAD_TICKS, PROMPT_S, State
 from app.core.session import Session
@@ -96,7 +97,7 @@ class Bench:
     @property
     def ticks(self) -> list[list[tuple[str, int]]]:
         """What was published together: channels and ticks."""
-        return [[(item.channel, item.tick) for item in batch] for batch in self.published]
+        return [sorted((item.channel, item.tick) for item in batch) for batch in self.published]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -113,7 +114,12 @@ def source(channel: str = "alpha", **keys: Any) -> SyntheticSource:  # noqa: ANN
 def make_hub(*sources: SyntheticSource, **settings: Any) -> Bench:  # noqa: ANN401
     """Make a hub that does not run."""
     manual = ManualClock(now=START)
-    chosen = {"host": "here", "version": "1.2", "epoch": "e", "clock": manual.clock} | settings
+    chosen: dict[str, Any] = {
+        "host": "here",
+        "version": "1.2",
+        "epoch": "e",
+        "clock": manual.clock,
+    } | settings
     return Bench(Broadcaster(sources or [source()], HubSettings(**chosen)), manual)
 
 
@@ -206,23 +212,21 @@ async def test_a_start_while_it_stops_does_not_leave_it_half_alive() -> None:
 
 async def test_what_is_held_back_when_it_stops_is_published() -> None:
     """It counts as published: the next one would not bear a hole for it."""
-    gate = threading.Event()
-    async with running(source("alpha"), source("beta")) as at:
+    gate, beta = threading.Event(), source("beta")
+    async with running(source("alpha"), beta) as at:
         await at.run(2.5)
-        at.hub.samplers["beta"].source.blocker = lambda: gate.wait(30)  # type: ignore[attr-defined]
-        at.manual.advance(0.5)
+        beta.blocker = lambda: gate.wait(30)
+        at.manual.advance_to(START + 3)
         await at.settled(blocked=1)
-        held_back = at.ticks[-1]
 
         await at.hub.stop()
-        gate.set()
 
-        assert held_back == [("alpha", 2), ("beta", 2)]
-        assert at.ticks[-1] == [("alpha", 3)]
-        at.hub.samplers["beta"].source.blocker = None  # type: ignore[attr-defined]
+        assert at.ticks[-2:] == [[("alpha", 2), ("beta", 2)], [("alpha", 3)]]
+        beta.blocker = None
+        gate.set()
         await at.hub.start()
         await at.run(3)
-        assert all(len(batch) == 2 for batch in at.ticks[-2:])
+        assert at.ticks[-1] == [("alpha", 6), ("beta", 6)]
 
 
 # Publications of one tick
@@ -238,21 +242,18 @@ async def test_publications_of_one_tick_come_together() -> None:
         calls = client.calls
         await at.run(5)
 
-        assert [sorted(batch) for batch in at.ticks[-5:]] == [
-            [("alpha", tick), ("beta", tick)] for tick in range(1, 6)
-        ]
+        assert at.ticks[-5:] == [[("alpha", tick), ("beta", tick)] for tick in range(1, 6)]
         assert client.calls == calls + 5
         assert len(client.told()) == 10
 
 
 async def test_a_source_that_is_late_for_once_is_not_waited_for_long() -> None:
     """The other one's publication is held back for 50 ms at most."""
-    gate = threading.Event()
-    beta = source("beta")
+    gate, beta = threading.Event(), source("beta")
     async with running(source("alpha"), beta) as at:
         await at.run(2.5)
         beta.blocker = lambda: gate.wait(30)
-        at.manual.advance(0.5)
+        at.manual.advance_to(START + 3)
         await at.settled(blocked=1)
         timer = at.hub._flush_at
         assert timer is not None
@@ -270,12 +271,28 @@ async def test_a_source_that_is_late_for_once_is_not_waited_for_long() -> None:
         await at.settled()
         assert at.ticks[-1] == [("beta", 3)]
         await at.run(1)
-        assert sorted(at.ticks[-1]) == [("alpha", 4), ("beta", 4)]
+        assert at.ticks[-1] == [("alpha", 4), ("beta", 4)]
+
+
+async def test_two_wait_together_for_a_third() -> None:
+    """Not each for itself."""
+    gate, gamma = threading.Event(), source("gamma")
+    async with running(source("alpha"), source("beta"), gamma) as at:
+        await at.run(2.5)
+        gamma.blocker = lambda: gate.wait(30)
+        at.manual.advance_to(START + 3)
+        await at.settled(blocked=1)
+        await until(lambda: at.ticks[-1][-1][1] == 3)
+        gamma.blocker = None
+        gate.set()
+        await at.settled()
+
+    assert at.ticks[-2:] == [[("alpha", 3), ("beta", 3)], [("gamma", 3)]]
 
 
 async def test_a_source_that_is_usually_slow_is_not_waited_for() -> None:
-    """Nor one that fails."""
-    beta = source("beta")
+    """Nobody is held up by it every time."""
+    gate, beta = threading.Event(), source("beta")
     async with running(source("alpha"), beta) as at:
         await at.run(2.5)
 
@@ -283,43 +300,35 @@ async def test_a_source_that_is_usually_slow_is_not_waited_for() -> None:
             at.manual.now += 2 * PROMPT_S
 
         beta.blocker = dawdle
-        await at.run(2)
-        at.published.clear()
-        beta.blocker = None
-        gate = threading.Event()
+        await at.run(1)
         beta.blocker = lambda: gate.wait(30)
-        await at.settled()
-        at.manual.advance_to(await at.manual.sleeping())
-        while not at.published:
-            await at.settled(blocked=1)
-            at.manual.advance_to(await at.manual.sleeping())
+        at.manual.advance_to(START + 4)
+        await at.settled(blocked=1)
 
-        assert [channel for channel, _ in at.ticks[0]] == ["alpha"]
+        assert at.ticks[-1] == [("alpha", 4)]
         assert at.hub._flush_at is None
         gate.set()
 
 
 async def test_a_source_that_falls_asleep_while_its_publication_is_held_back_is_asleep() -> None:
     """Else the next client would take a publication of yesterday for the newest."""
-    gate = threading.Event()
-    alpha = source("alpha")
+    gate, alpha = threading.Event(), source("alpha")
     async with running(alpha, source("beta", always=False)) as at:
         client = Client(at.hub)
         client.subscribe("beta")
         await at.run(0.5)
         client.session.leave()
-        await at.run(LINGER_S - 1)
-        beta = at.hub.samplers["beta"]
-        assert beta.state is State.OK
+        last = math.ceil(at.hub.samplers["beta"]._wanted_until)
+        await at.run(last - 0.5 - at.manual.now)
         alpha.blocker = lambda: gate.wait(30)
-        while at.hub.samplers["beta"].state is not State.ASLEEP:
-            at.manual.advance_to(await at.manual.sleeping())
-            await at.settled(blocked=1 if at.hub.samplers["alpha"]._call_hangs() else 0)
-        gate.set()
+        at.manual.advance_to(last)
+        await at.settled(blocked=1)
         alpha.blocker = None
-        await at.settled()
+        gate.set()
         await at.run(1)
 
+        assert ("beta", last - START) in at.ticks[-2] + at.ticks[-3]
+        assert at.hub.samplers["beta"].state is State.ASLEEP
         assert at.hub.log.ring("beta", "here").asleep
 
 
@@ -379,9 +388,9 @@ async def test_one_message_wakes_a_source_too() -> None:
     """Who asks for single messages keeps it warm like any other."""
     async with running(source("beta", always=False)) as at:
         await at.settled()
-        assert at.hub.newest("beta") is None
+        assert at.hub.newest(Subscribe("beta")) is None
         await at.run(0.5)
-        frame = at.hub.newest("beta")
+        frame = at.hub.newest(Subscribe("beta"))
 
     assert frame is not None
     assert str(frame.cursor) == "e:1"
@@ -393,7 +402,7 @@ async def test_one_message_wakes_a_source_too() -> None:
 async def test_members_are_told_once_that_a_source_is_gone() -> None:
     """Until it was back; who is not subscribed is not told."""
     alpha = source("alpha")
-    async with running(alpha, source("beta")) as at:
+    async with running(alpha, source("beta"), heartbeat_ms=60_000) as at:
         client, other = Client(at.hub), Client(at.hub)
         client.subscribe("alpha")
         other.subscribe("beta", interval=60_000)
@@ -594,20 +603,20 @@ def test_a_cohort_lives_as_long_as_it_has_members() -> None:
 async def test_one_message_of_the_newest_sample_leaves_no_cohort_behind() -> None:
     """And takes none from those who are in it."""
     async with running() as at:
-        assert at.hub.newest("alpha") is None
+        assert at.hub.newest(Subscribe("alpha")) is None
         await at.run(3)
-        frame = at.hub.newest("alpha")
+        frame = at.hub.newest(Subscribe("alpha"))
         assert frame is not None
         assert json.loads(frame.text)["intervalMs"] == 5000
         assert (str(frame.cursor), at.hub.cohorts) == (f"e:{at.hub.log.head}", 0)
         client = Client(at.hub)
         client.subscribe("alpha", interval=5000)
-        assert at.hub.newest("alpha") is frame
+        assert at.hub.newest(Subscribe("alpha")) is frame
         assert at.hub.cohorts == 1
-        simple = at.hub.newest("alpha", Detail.SIMPLE)
+        simple = at.hub.newest(Subscribe("alpha", detail=Detail.SIMPLE))
         assert simple is not frame
         with pytest.raises(ProtocolError):
-            at.hub.newest("nope")
+            at.hub.newest(Subscribe("nope"))
 
 
 async def test_a_hub_is_ready_when_its_sources_are() -> None:

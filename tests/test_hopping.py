@@ -22,11 +22,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from app.core.broadcaster import Broadcaster
 from app.settings import Settings
 from schema.fields import GapReason
-from tests.clients import WIRES, connect
+from tests.clients import WIRES
 from tests.ledger import Account, Ledger
 from tests.serving import DrivenHub, driven_hub, serving
 from tests.synthetic import SyntheticSource
-from tests.traveller import Traveller
+from tests.traveller import ROAMING, Traveller
 
 THOROUGH = os.environ.get("PULSEWIRE_TESTS") == "thorough"
 CHANNELS = ("alpha", "beta")
@@ -132,7 +132,7 @@ class Hopping(RuleBasedStateMachine):
     ) -> None:
         # A poll cannot stall a stream, but a small buffer would make its answer take for ever.
         rcvbuf = None if wire == "longpoll" else RCVBUF
-        client = await connect(wire, self.served, rcvbuf=rcvbuf)
+        client = await ROAMING[wire].connect(self.served, rcvbuf=rcvbuf)
         boarding = self.traveller.board(client, header=header, wait=wait)
         if meanwhile is None:
             await boarding

@@ -7,7 +7,7 @@ go find the reader behind by all of them, without a clock in the test.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -165,7 +165,8 @@ async def test_what_is_no_longer_held_is_not_counted(stage: Opener, wire: str) -
 
 async def stalled(at: Stage, source: SyntheticSource, wire: str) -> Client:
     """Let a client in that takes one message and then does not read a message of 8 MiB."""
-    client = await at.join(wire, EVERY_TICK, rcvbuf=BUFFER)
+    lazy: dict[str, Any] = {"lazy": True} if wire == "websocket" else {}
+    client = await at.join(wire, EVERY_TICK, rcvbuf=BUFFER, **lazy)
     await client.news()
     renders = at.hub.counters.renders
     source.padding = FLOOD

@@ -7,19 +7,49 @@ is checked against the ledger.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import httpx
 from attrs import define, field
 
-from tests.clients import Client, Message, PollClient, SseClient, Want, WebSocketClient
+from tests.clients import (
+    CLIENTS,
+    Client,
+    Message,
+    PollClient,
+    SseClient,
+    Want,
+    WebSocketClient,
+)
 from tests.inspector import Ask, Inspector, ticks_of
 from tests.ledger import TICK_MS, Account, Ledger, Place
 
 PATIENCE_S = 10.0
 # Room for who reads on: with a small buffer the kernel waits 200 ms between two segments.
 WIDE = 1024 * 1024
+
+
+@define(eq=False)
+class TalkingClient(WebSocketClient):
+    """A WebSocket that listens on while it says something."""
+
+    _listeners: int = 0
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._listeners += 1
+        self._connection.transport.resume_reading()
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+            if not self._listeners:
+                self._connection.transport.pause_reading()
+
+
+ROAMING: Mapping[str, type[Client]] = {**CLIENTS, TalkingClient.WIRE: TalkingClient}
 
 
 @define(eq=False)

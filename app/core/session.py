@@ -36,7 +36,8 @@ from transports.base import Close, Wire
 
 # A reader that missed at most so many messages gets them all, else a gap and the newest.
 CATCH_UP = 30
-LANE = 64
+# More than a client can fill before its rate ends it, unless it does not read.
+LANE = 128
 # How long one session may render what it missed before others have their turn.
 SLICE_S = 0.005
 MESSAGE_BYTES = 16 * 1024
