@@ -16,10 +16,12 @@ logger = logging.getLogger(__name__)
 
 BATCH = 200
 """Farewells said between two turns of the loop."""
-FLUSH_S = 0.5
-"""Time after the window for what was said last to go out; only stalled readers need all of it."""
-POLL_S = 0.02
-"""Time between two looks at who is still there."""
+STILL_S = 0.25
+"""Whoever is left when nobody has gone for so long does not read."""
+LOOKS = 10
+"""How often it is looked in that time whether somebody has gone."""
+FLUSH_S = 1.2
+"""Time after the window in which everybody must have gone, also of thousands on a slow machine."""
 
 
 async def drain(hub: Broadcaster, window_s: float) -> None:
@@ -37,11 +39,15 @@ async def drain(hub: Broadcaster, window_s: float) -> None:
         return
     logger.info("Draining %d clients for %g s", len(sessions), window_s)
     random.shuffle(sessions)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(asyncio.sleep(window_s))
-        group.create_task(_tell([s for s in sessions if not s.heritage], window_s))
-        group.create_task(_close_spread([s for s in sessions if s.heritage], window_s))
-    await _flush(hub)
+    try:
+        async with asyncio.timeout(window_s + FLUSH_S):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(window_s))
+                group.create_task(_tell([s for s in sessions if not s.heritage], window_s))
+                group.create_task(_close_spread([s for s in sessions if s.heritage], window_s))
+            await _flush(hub)
+    except TimeoutError:
+        logger.warning("%d clients were left when the time was up", len(hub.sessions))
 
 
 async def _tell(sessions: Sequence[Session], window_s: float) -> None:
@@ -57,12 +63,17 @@ async def _close_spread(sessions: Sequence[Session], window_s: float) -> None:
     begin, step = loop.time(), window_s / (len(sessions) + 1)
     for at, session in enumerate(sessions, start=1):
         # By the clock: thousands of pauses, each a little late, would add up to more than a window.
-        await asyncio.sleep(begin + at * step - loop.time())
+        if (pause := begin + at * step - loop.time()) > 0:
+            await asyncio.sleep(pause)
         session.farewell(0)
 
 
 async def _flush(hub: Broadcaster) -> None:
-    for _ in range(round(FLUSH_S / POLL_S)):
-        if not hub.sessions:
-            break
-        await asyncio.sleep(POLL_S)
+    """Wait until all have gone, or nobody goes any more."""
+    while left := len(hub.sessions):
+        for _ in range(LOOKS):
+            await asyncio.sleep(STILL_S / LOOKS)
+            if len(hub.sessions) < left:
+                break
+        else:
+            return

@@ -14,7 +14,9 @@ from app import __version__
 from app.core.broadcaster import Broadcaster
 from schema.codec import encode_json
 from schema.errors import ErrorCode, ProtocolError
+from schema.fields import Detail
 from schema.jsonschema import message_schema
+from schema.messages import Subscribe
 from transports.refusal import NO_STORE, refuse
 
 WEB = Path(__file__).parent / "web"
@@ -28,6 +30,8 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+# What the polling hook of existing dashboards has always been given.
+HERITAGE_POLL = Subscribe("metrics", 5000, Detail.STANDARD)
 ASSETS = {
     "/": "index.html",
     "/live.js": "live.js",
@@ -64,7 +68,7 @@ class Routes:
 
     async def metrics(self, _request: Request) -> Response:
         """Answer with a ``metrics`` message at once; 503 before the first sample."""
-        frame = self._hub.newest("metrics")
+        frame = self._hub.newest(HERITAGE_POLL)
         if frame is None:
             return refuse(ProtocolError(ErrorCode.OVERLOADED, "no sample has been taken yet"))
         return Response(frame.text, headers=NO_STORE, media_type="application/json")

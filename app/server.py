@@ -59,7 +59,7 @@ class DrainingServer(Server):
         self._window_s = window_s
         self._drain: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._signalled = False
+        self._signals = 0
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve on these sockets until told to stop."""
@@ -84,11 +84,11 @@ class DrainingServer(Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
         """Drain on the first signal, stop on the second."""
-        if self._signalled and signal.getsignal(sig) == self.handle_exit:
+        self._signals += 1
+        if self._signals == 2 and signal.getsignal(sig) == self.handle_exit:  # noqa: PLR2004
             # An event loop that is stuck, in writing its log to a full pipe say, would never know;
-            # of this signal the kernel takes care.
+            # SIGALRM, which nobody handles, ends the process without it.
             signal.setitimer(signal.ITIMER_REAL, LAST_RESORT_S)
-        self._signalled = True
         if self._loop is None:
             self.should_exit = True
         else:

@@ -132,9 +132,8 @@ def _refuse(error: Exception, key: str) -> NoReturn:
     """Raise what the client is told: the first key that is wrong, and why."""
     while isinstance(error, ClassValidationError):
         error = error.exceptions[0]
-        for note in getattr(error, "__notes__", ()):
-            if isinstance(note, AttributeValidationNote):
-                key = camel(note.name)
+        note, *_ = (n for n in error.__notes__ if isinstance(n, AttributeValidationNote))
+        key = camel(note.name)
     missing = isinstance(error, KeyError)
     msg = f"{error.args[0]}: is required" if missing else f"{key}: {error}"
     raise InvalidMessage(msg) from None

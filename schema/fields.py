@@ -10,7 +10,6 @@ from attrs import frozen
 INTERVAL_MIN_MS = 1000
 INTERVAL_MAX_MS = 60_000
 HISTORY_MAX = 360
-CHANNEL_MAX_LENGTH = 64
 
 
 @frozen

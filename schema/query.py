@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ WAIT_MAX_S = 60.0
 # channel:interval:detail
 PARTS = 3
 DIGITS = 9
+SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 
 @frozen
@@ -52,25 +54,22 @@ def parse_poll(parameters: Mapping[str, str], prefer: str | None) -> Query:
     since = parameters.get("since")
     cursor = None if since is None else structure_field(Subscribe, "since", since)
     wait = parameters.get("wait")
-    if wait is None:
-        wait = _preferred_wait(prefer)
-    return Query(_subscriptions(parameters, cursor), WAIT_S if wait is None else _wait(wait))
+    seconds = _preferred_wait(prefer or "") if wait is None else _wait(wait)
+    return Query(_subscriptions(parameters, cursor), seconds)
 
 
-def _preferred_wait(prefer: str | None) -> str | None:
-    """Find ``wait`` in a ``Prefer`` header (RFC 7240)."""
-    for preference in (prefer or "").split(","):
+def _preferred_wait(prefer: str) -> float:
+    """Find ``wait`` in a ``Prefer`` header; what cannot be honoured is ignored (RFC 7240)."""
+    for preference in prefer.split(","):
         name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip().lower() == "wait":
-            return value.strip().strip('"')
-    return None
+        seconds = SECONDS.fullmatch(value.strip().strip('"'))
+        if name.strip().lower() == "wait" and seconds is not None:
+            return min(float(seconds[0]), WAIT_MAX_S)
+    return WAIT_S
 
 
 def _wait(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
+    seconds = float(text) if SECONDS.fullmatch(text) else -1.0
     if not 0 <= seconds <= WAIT_MAX_S:
         msg = f"wait: must be a number of seconds from 0 to {WAIT_MAX_S:g}, got {text[:64]!r}"
         raise InvalidMessage(msg)
@@ -100,10 +99,11 @@ def _subscription(entry: str, parameters: Mapping[str, str], since: Cursor | Non
     values: dict[str, Any] = {"channel": channel, "since": since}
     own = {"interval": interval, "detail": detail}
     for key in ("interval", "detail", "history"):
-        text = own.get(key) or parameters.get(key)
-        if text is not None:
-            value = text if key == "detail" else _number(text)
-            values[key] = structure_field(Subscribe, key, value)
+        # A parameter that a channel has its own value for is wrong all the same if it is wrong.
+        for text in (parameters.get(key), own.get(key) or None):
+            if text is not None:
+                value = text if key == "detail" else _number(text)
+                values[key] = structure_field(Subscribe, key, value)
     return Subscribe(**values)
 
 

@@ -58,7 +58,7 @@ class Want:
 
 @define(eq=False)
 class Client(ABC):
-    """A client that takes nothing from its socket unless somebody wants to receive.
+    """A client that reads no further than somebody wants to receive.
 
     ``received`` is all that came, in order; ``resumes`` the newest verdict on each channel;
     ``cursors`` the newest cursor of each channel; ``rcvbuf`` the size of the socket's receive

@@ -7,6 +7,7 @@ its wire; what they have in common is told in `tests.clientbase`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -44,11 +45,16 @@ SUBPROTOCOL = Subprotocol("pulsewire.v1")
 
 @define(eq=False)
 class WebSocketClient(Client):
-    """One WebSocket, in either dialect."""
+    """One WebSocket, in either dialect.
+
+    The library reads on until it has the whole of a message, however large; a ``lazy`` client
+    takes nothing at all from its socket unless somebody wants to receive or to send.
+    """
 
     WIRE = "websocket"
 
     heritage: bool = False
+    lazy: bool = False
     _connection: ClientConnection = field(init=False)
 
     async def _open(self) -> None:
@@ -74,6 +80,8 @@ class WebSocketClient(Client):
             text = (response.body or b"").decode()
             raise RefusedError(response.status_code, response.headers, text) from None
         assert self._connection.subprotocol == (None if self.heritage else SUBPROTOCOL)
+        if self.lazy:
+            self._connection.transport.pause_reading()
 
     @property
     def cursor(self) -> str | None:
@@ -105,7 +113,9 @@ class WebSocketClient(Client):
 
     async def send(self, message: Body | str | bytes) -> None:
         """Send anything at all."""
-        await self._connection.send(json.dumps(message) if isinstance(message, dict) else message)
+        text = json.dumps(message) if isinstance(message, dict) else message
+        with self._reading():
+            await self._connection.send(text)
 
     async def error(self, message: Body | str | bytes) -> Body:
         """Send what the server will not like, and return its `error`."""
@@ -118,13 +128,25 @@ class WebSocketClient(Client):
         return (await self.until("heartbeat"))[:-1]
 
     async def _next(self) -> Message:
-        try:
-            text = await self._connection.recv()
-        except ConnectionClosed as end:
-            close = end.rcvd
-            raise EndedError(*(close.code, close.reason) if close else ()) from None
+        with self._reading():
+            try:
+                text = await self._connection.recv()
+            except ConnectionClosed as end:
+                close = end.rcvd
+                raise EndedError(*(close.code, close.reason) if close else ()) from None
         assert isinstance(text, str), "a message is a text frame"
         return Message(text)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        if not self.lazy:
+            yield
+            return
+        self._connection.transport.resume_reading()
+        try:
+            yield
+        finally:
+            self._connection.transport.pause_reading()
 
     async def _close(self) -> None:
         # No closing handshake: it would wait for a server that may be waiting for us to read.
@@ -163,9 +185,15 @@ class HttpClient(Client):
             self.query["history"] = history
         self._cursor = since
 
-    def _request(self, path: str, headers: Mapping[str, str]) -> httpx.Request:
+    def _request(
+        self, path: str, headers: Mapping[str, str], **query: str | float
+    ) -> httpx.Request:
         return self._http.build_request(
-            "GET", path, params=self.query, headers=headers, extensions={"trace": self._trace}
+            "GET",
+            path,
+            params={**self.query, **query},
+            headers=headers,
+            extensions={"trace": self._trace},
         )
 
     async def _trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -249,14 +277,14 @@ class PollClient(HttpClient):
         self._since = since
 
     async def poll(self, **query: str | float) -> Batch:
-        """Send one poll and return its answer; the next one goes on from there.
+        """Send one poll, perhaps with a query of its own; the next one goes on from there.
 
         Raises:
             RefusedError: the request was.
         """
         since = {} if self._since is None else {"since": self._since}
-        self.query = {**self.query, **since, **query}
-        response = await self._http.send(self._request("/api/poll", self.headers))
+        request = self._request("/api/poll", self.headers, **{**since, **query})
+        response = await self._http.send(request)
         if response.status_code != httpx.codes.OK:
             raise RefusedError(response.status_code, response.headers, response.text)
         self.checker.check(response.text)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import define, field, frozen
 
 TICK_MS = 1000
-# A driven hub samples twice for the first window after a hole, so far apart.
+# How a driven hub dates a tick, and how far its two samples for the first window are apart.
+EPOCH_MS = 1_700_000_000_000
 PRIME_MS = 200
-STARTED_MS = 1_700_000_000_000
 
 # The number of the log's life, and the seq in it: so a cursor of an earlier life is the lower one.
 Place = tuple[int, int]
@@ -42,45 +42,44 @@ class Entry:
         return self.previous is None or self.hole is not None
 
 
-@frozen
-class Gap:
-    """A declared gap: nothing that lies between ``low`` and ``high`` is owed any more."""
-
-    reason: str
-    low: Place
-    high: Place
-
-
 @define
 class Ledger:
-    """All publications of all lives of the log, by channel."""
+    """All publications of all lives of the log, by channel.
 
-    epochs: list[str] = field(factory=list)
-    entries: defaultdict[str, list[Entry]] = field(factory=lambda: defaultdict(list))
+    The server holds the last ``history_s`` seconds and puts ``padding`` bytes into each message.
+    """
+
+    history_s: int
+    padding: int
     head: int = 0
+    epochs: list[str] = field(factory=list)
+    _entries: defaultdict[str, list[Entry]] = field(factory=lambda: defaultdict(list))
+    _texts: dict[tuple[str, int], str] = field(factory=dict)
 
     @property
     def life(self) -> int:
         """Number of the present life."""
         return len(self.epochs) - 1
 
-    def begin(self, epoch: str) -> None:
-        """Begin a new life of the log."""
-        self.epochs.append(epoch)
+    @property
+    def end(self) -> Place:
+        """A place above all that was published."""
+        return self.life, self.head + 1
+
+    def begin(self) -> str:
+        """Begin a new life of the log and name it."""
+        self.epochs.append(f"life{len(self.epochs)}")
         self.head = 0
+        return self.epochs[-1]
 
     def note(self, tick: int, channels: Iterable[str], hole: str | None = None) -> None:
         """Note a publication of each channel at a tick."""
         for channel in channels:
             self.head += 1
-            newest = self.newest(channel)
-            entry = Entry(
-                (self.life, self.head),
-                tick,
-                newest.tick if newest else None,
-                hole if newest else None,
-            )
-            self.entries[channel].append(entry)
+            previous = self.newest(channel)
+            place = (self.life, self.head)
+            before = None if previous is None else previous.tick
+            self._entries[channel].append(Entry(place, tick, before, hole if previous else None))
 
     def place(self, cursor: str | None) -> Place:
         """Say what a cursor means; null lies before everything."""
@@ -95,98 +94,101 @@ class Ledger:
 
     def newest(self, channel: str) -> Entry | None:
         """Return a channel's newest publication in this life."""
-        entries = self.entries[channel]
+        entries = self._entries[channel]
         return entries[-1] if entries and entries[-1].place[0] == self.life else None
 
     def entry(self, channel: str, place: Place) -> Entry:
         """Look a publication up."""
-        entries = self.entries[channel]
-        found = entries[bisect_left(entries, place, key=lambda entry: entry.place)]
-        assert found.place == place
+        (found,) = self.between(channel, (place[0], place[1] - 1), (place[0], place[1] + 1))
         return found
 
     def between(self, channel: str, low: Place, high: Place) -> list[Entry]:
         """Return a channel's publications above one place and below another."""
-        entries = self.entries[channel]
+        entries = self._entries[channel]
         start = bisect_right(entries, low, key=lambda entry: entry.place)
         return entries[start : bisect_left(entries, high, key=lambda entry: entry.place)]
 
-    def owed(self, channel: str, ticks: int, low: Place, high: Place) -> list[Entry]:
-        """Return those between that are due for an interval."""
+    def due(self, channel: str, ticks: int, low: Place, high: Place) -> list[Entry]:
+        """Return those between that are messages for an interval of so many ticks."""
         return [entry for entry in self.between(channel, low, high) if entry.due(ticks)]
 
-    def last_due(self, channel: str, ticks: int) -> Place | None:
-        """Return the place of the newest message of this life."""
-        due = self.owed(channel, ticks, (self.life, 0), (self.life, self.head + 1))
-        return due[-1].place if due else None
+    def held(self, channel: str, since: Place) -> bool:
+        """Tell whether all that is above a cursor is young enough to be held for certain."""
+        missed = self.between(channel, since, self.end)
+        return not missed or missed[0].tick >= missed[-1].tick - self.history_s
 
-    def message(self, channel: str, place: Place, ticks: int) -> dict[str, object]:
-        """Say what the message of a publication must hold, but for type, host and padding."""
-        entry = self.entry(channel, place)
-        first, primed = entry, 0
-        for earlier in reversed(self.between(channel, (place[0], 0), (place[0], place[1] + 1))):
-            first = earlier
-            if earlier.tick <= entry.tick - ticks:
-                break
-            if earlier.begins:
-                primed = PRIME_MS
-                break
-        return {
-            "timestamp": STARTED_MS + entry.tick * TICK_MS,
-            "cursor": self.cursor(place),
-            "intervalMs": ticks * TICK_MS,
-            "windowMs": (entry.tick - first.tick) * TICK_MS + primed,
+    def check(self, channel: str, ticks: int, text: str, body: Mapping[str, object]) -> None:
+        """Hold a message against what was published; all who get it get the same bytes."""
+        cursor = str(body["cursor"])
+        assert text == self._texts.setdefault((cursor, ticks), text)
+        entry = self.entry(channel, self.place(cursor))
+        first, window_ms = self._window(channel, entry, ticks)
+        assert body["timestamp"] == EPOCH_MS + entry.tick * TICK_MS
+        assert body["intervalMs"] == ticks * TICK_MS
+        assert body["windowMs"] == window_ms
+        padding = "x" * self.padding
+        assert body["data"] == {
             "value": entry.tick,
             "span": entry.tick - first.tick,
+            "padding": padding,
         }
+
+    def _window(self, channel: str, entry: Entry, ticks: int) -> tuple[Entry, int]:
+        life, seq = entry.place
+        for first in reversed(self.between(channel, (life, 0), (life, seq + 1))):
+            length_ms = (entry.tick - first.tick) * TICK_MS
+            if first.tick <= entry.tick - ticks:
+                return first, length_ms
+            if first.begins:
+                return first, length_ms + PRIME_MS
+        raise AssertionError("the first of a life begins every window")
 
 
 @define
 class Account:
     """One channel as one client has it: its cursor, and the gaps that it was told of.
 
-    ``at`` claims that everything due up to there was delivered or declared; each step forward is
-    checked against the ledger.
+    ``at`` claims that all that was due up to there, at an interval of so many ``ticks``, was
+    delivered or declared; each step forward is checked. ``gaps`` are pairs of places.
     """
 
     ledger: Ledger
     channel: str
     ticks: int = 1
     at: Place | None = None
-    gaps: list[Gap] = field(factory=list)
+    gaps: list[tuple[Place, Place]] = field(factory=list)
 
-    def above(self, place: Place) -> bool:
-        """Tell whether a message is new to the client."""
-        return self.at is None or place > self.at
+    @property
+    def complete(self) -> bool:
+        """Whether the newest message that is due is there, or a newer snapshot."""
+        published = self.ledger.between(self.channel, (self.ledger.life, 0), self.ledger.end)
+        last = next((entry for entry in reversed(published) if entry.due(self.ticks)), None)
+        return last is None or (self.at is not None and self.at >= last.place)
 
     def deliver(self, place: Place) -> None:
         """Take a message: nothing that was due before it may be missing."""
-        self._claim(place, (place[0], place[1]))
+        self._claim(place, place)
 
     def cover(self, place: Place) -> None:
         """Take a cursor that claims to cover this channel up to and with its own place."""
-        below = (place[0], place[1] + 1)
+        above = (place[0], place[1] + 1)
         # Before a channel's first snapshot the cursor of another one says nothing about it,
         # unless there has been nothing to say.
-        if self.at is not None or not self.ledger.between(self.channel, BEFORE_ALL, below):
-            self._claim(place, below)
+        if self.at is not None or not self.ledger.between(self.channel, BEFORE_ALL, above):
+            self._claim(place, above)
 
     def _claim(self, place: Place, below: Place) -> None:
         if self.at is None:
             self.at = place
-            return
         for entry in self.ledger.between(self.channel, self.at, below):
-            assert not entry.due(self.ticks) or self._excused(entry), (
-                f"{self.channel} {entry} was due after {self.at} and before {place}, and is lost"
+            place_of = entry.place
+            declared = any(low < place_of < high for low, high in self.gaps)
+            assert declared or not entry.due(self.ticks), (
+                f"{self.channel} {entry} is lost between {self.at} and {place}"
             )
-            assert entry.hole is None or self._told(entry), (
-                f"the hole at {self.channel} {entry} was passed without a word"
+            # What leads up to a snapshot may end at a hole.
+            told = any(low < place_of <= high for low, high in self.gaps)
+            assert told or entry.hole is None, (
+                f"{self.channel} {entry} is a hole that was passed in silence"
             )
         self.at = max(self.at, place)
-
-    def _excused(self, entry: Entry) -> bool:
-        return any(gap.low < entry.place < gap.high for gap in self.gaps)
-
-    def _told(self, entry: Entry) -> bool:
-        # What leads up to a snapshot may end at the hole.
-        return any(gap.low < entry.place <= gap.high for gap in self.gaps)

@@ -32,6 +32,11 @@ class ManualClock:
             sleep_until=self._sleep_until,
         )
 
+    @property
+    def sleepers(self) -> int:
+        """How many sleep by this clock."""
+        return len(self._sleepers)
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and wake whom that concerns."""
         self.advance_to(self.now + seconds)
@@ -55,7 +60,7 @@ class ManualClock:
 
     async def sleeping(self, count: int = 1) -> float:
         """Wait until so many sleep, and return the earliest moment that one of them waits for."""
-        while len(self._sleepers) < count:
+        while self.sleepers < count:
             self._asleep.clear()
             await self._asleep.wait()
         return min(moment for moment, _ in self._sleepers)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import httpx
 from attrs import define, field
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,19 +72,37 @@ class Process:
             self._news.set()
 
 
+def environment() -> dict[str, str]:
+    """Return what a server's process is given: nothing of the settings of whoever tests."""
+    inherited = {key: text for key, text in os.environ.items() if not key.startswith("PULSEWIRE_")}
+    return inherited | {"PYTHONPATH": str(ROOT)}
+
+
+def client(url: str) -> httpx.AsyncClient:
+    """Make an HTTP client for as many requests at one time as a test likes."""
+    limits = httpx.Limits(max_connections=None)
+    # What is off: proxies and certificates, which take time to set up and are not needed here.
+    return httpx.AsyncClient(
+        base_url=url,
+        limits=limits,
+        timeout=PATIENCE_S,
+        trust_env=False,
+        verify=False,  # noqa: S501
+    )
+
+
 @contextlib.asynccontextmanager
 async def running(
     *flags: str, program: Sequence[str] = ("-m", "app", "--port", "0")
 ) -> AsyncIterator[Process]:
-    """Run a server, far from any settings of whoever runs the tests; kill what did not end."""
-    inherited = {key: text for key, text in os.environ.items() if not key.startswith("PULSEWIRE_")}
+    """Run a server in a directory of its own; kill it if it did not end."""
     with tempfile.TemporaryDirectory() as cwd:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             *program,
             *flags,
             cwd=cwd,
-            env=inherited | {"PYTHONPATH": str(ROOT)},
+            env=environment(),
             stderr=asyncio.subprocess.PIPE,
         )
         process = Process(child)

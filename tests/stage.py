@@ -111,6 +111,14 @@ class Stage:
         """Wait until so many polls are held."""
         await until(lambda: self.hub.clients()[PollClient.WIRE] == polls)
 
+    async def rendered(self, renders: int) -> None:
+        """Wait until so many messages have been rendered, and so are on their way."""
+        await until(lambda: self.hub.counters.renders >= renders)
+
+    async def calm(self, tasks: int) -> None:
+        """Wait until no more than so many tasks are left in this process."""
+        await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
     async def gone(self, left: int) -> None:
         """Wait until the server knows of no more than so many clients."""
         await until(lambda: len(self.hub.sessions) <= left)

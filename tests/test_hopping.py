@@ -22,16 +22,25 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from app.core.broadcaster import Broadcaster
 from app.settings import Settings
 from schema.fields import GapReason
-from tests.clients import WIRES, connect
+from tests.clients import WIRES
 from tests.ledger import Account, Ledger
 from tests.serving import DrivenHub, driven_hub, serving
 from tests.synthetic import SyntheticSource
-from tests.traveller import Traveller
+from tests.traveller import ROAMING, Traveller
 
 THOROUGH = os.environ.get("PULSEWIRE_TESTS") == "thorough"
 CHANNELS = ("alpha", "beta")
 # Ticks of the second channel; the first has every tick.
 BETA_TICKS = (3, 5)
+# What is published at one tick: both channels at once or one after the other, or only one.
+Together = tuple[tuple[str, ...], ...]
+TOGETHER: tuple[Together, ...] = (
+    (CHANNELS,),
+    (("alpha",), ("beta",)),
+    (("beta",), ("alpha",)),
+    (("alpha",),),
+    (("beta",),),
+)
 HOLES = (GapReason.SOURCE, GapReason.SUSPEND, GapReason.OVERLOAD, GapReason.IDLE)
 # Sent as one go, so many are too many for a live reader, and for a cursor.
 MUCH = 400
@@ -67,28 +76,31 @@ class Hopping(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.stack = contextlib.AsyncExitStack()
         self.tick = 0
-        self.wire: str | None = None
 
     @initialize(history=st.sampled_from([60, 900]), padding=st.sampled_from([*SOURCES]))
     def start(self, history: int, padding: int) -> None:
         """Start a server; a short history forgets, padding fills the socket of who stalls."""
         self.settings = Settings(history=history)
-        self.padding = padding
-        self.ledger = Ledger()
+        self.ledger = Ledger(history, padding)
         accounts = {channel: Account(self.ledger, channel) for channel in CHANNELS}
-        self.traveller = Traveller(self.ledger, accounts, history, padding)
+        wanted = dict(zip(CHANNELS, (1, BETA_TICKS[0]), strict=True))
+        self.traveller = Traveller(self.ledger, accounts, wanted)
         self.phoenix = Phoenix(self._new_hub())
         hub = cast("Broadcaster", self.phoenix)
         self.served = self._run(self.stack.enter_async_context(serving(hub, self.settings)))
+
+    @property
+    def wire(self) -> str | None:
+        """The wire that the client is on, if any."""
+        return self.traveller.wire
 
     def _run(self, doing: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(doing)
 
     def _new_hub(self) -> DrivenHub:
         self.tick = 0
-        self.ledger.begin(f"life{len(self.ledger.epochs)}")
-        sources = SOURCES[self.padding]
-        return driven_hub(sources, self.settings, epoch=self.ledger.epochs[-1])
+        sources = SOURCES[self.ledger.padding]
+        return driven_hub(sources, self.settings, epoch=self.ledger.begin())
 
     # What the client does
 
@@ -98,7 +110,7 @@ class Hopping(RuleBasedStateMachine):
         abruptly=st.booleans(),
         header=st.booleans(),
         wait=st.sampled_from([0, 0.002, 25]),
-        meanwhile=st.none() | turns,
+        meanwhile=st.none() | st.tuples(turns, st.integers(1, 40)),
     )
     def hop(
         self,
@@ -108,36 +120,35 @@ class Hopping(RuleBasedStateMachine):
         abruptly: bool,
         header: bool,
         wait: float,
-        meanwhile: int | None,
+        meanwhile: tuple[int, int] | None,
     ) -> None:
         """Go to a wire, the same or another; perhaps something is published meanwhile."""
         self._run(self.traveller.leave(abruptly=abruptly))
-        self._run(self._board(wire, ticks, meanwhile, header=header, wait=wait))
-        self.wire = wire
+        self.traveller.wanted["beta"] = ticks
+        self._run(self._board(wire, meanwhile, header=header, wait=wait))
 
     async def _board(
-        self, wire: str, ticks: int, meanwhile: int | None, *, header: bool, wait: float
+        self, wire: str, meanwhile: tuple[int, int] | None, *, header: bool, wait: float
     ) -> None:
-        client = await connect(wire, self.served, rcvbuf=RCVBUF)
-        publishing = None
-        if meanwhile is not None:
-            publishing = asyncio.ensure_future(self._publish_later(meanwhile))
-        wanted = dict(zip(CHANNELS, (1, ticks), strict=True))
-        await self.traveller.board(client, wanted, header=header, wait=wait)
-        if publishing is not None:
-            await publishing
+        # A poll cannot stall a stream, but a small buffer would make its answer take for ever.
+        rcvbuf = None if wire == "longpoll" else RCVBUF
+        client = await ROAMING[wire].connect(self.served, rcvbuf=rcvbuf)
+        boarding = self.traveller.board(client, header=header, wait=wait)
+        if meanwhile is None:
+            await boarding
+        else:
+            await asyncio.gather(boarding, self._publish_later(*meanwhile))
 
-    async def _publish_later(self, turns_of_loop: int) -> None:
-        for _ in range(turns_of_loop):
+    async def _publish_later(self, after: int, count: int) -> None:
+        for _ in range(after):
             await asyncio.sleep(0)
-        await self._publish(1, CHANNELS, None, 0)
+        await self._publish(count)
 
     @precondition(lambda self: self.wire is not None)
     @rule(abruptly=st.booleans())
     def drop(self, *, abruptly: bool) -> None:
         """Lose the connection, with all that is on it."""
         self._run(self.traveller.leave(abruptly=abruptly))
-        self.wire = None
 
     @precondition(lambda self: self.wire is not None)
     @rule()
@@ -149,13 +160,14 @@ class Hopping(RuleBasedStateMachine):
     @rule()
     def stall(self) -> None:
         """Read nothing any more, until the next arrival."""
-        self.traveller.stall()
+        self.traveller.leg.reading.clear()
 
     @precondition(lambda self: self.wire == "websocket")
     @rule(channel=st.sampled_from(CHANNELS), ticks=beta_ticks)
     def resubscribe(self, channel: str, ticks: int) -> None:
         """Ask once more, perhaps for another interval."""
-        self._run(self.traveller.resubscribe(channel, ticks))
+        self.traveller.wanted["beta"] = ticks
+        self._run(self.traveller.resubscribe(channel))
 
     @precondition(lambda self: self.wire == "websocket")
     @rule(channel=st.sampled_from(CHANNELS))
@@ -163,59 +175,41 @@ class Hopping(RuleBasedStateMachine):
         """Give a channel back for a while."""
         self._run(self.traveller.unsubscribe(channel))
 
-    @precondition(lambda self: self.wire == "websocket")
-    @rule()
-    def ping(self) -> None:
-        """Ask for a heartbeat."""
-        self._run(self.traveller.ping())
-
     # What the server does
 
     @rule(
         count=st.integers(1, 50),
-        channels=st.sampled_from([CHANNELS, *((channel,) for channel in CHANNELS)]),
+        together=st.sampled_from(TOGETHER),
         skipped=st.integers(0, 7),
         hole=st.none() | st.sampled_from(HOLES),
         pause=turns,
     )
     def publish(
-        self,
-        count: int,
-        channels: tuple[str, ...],
-        skipped: int,
-        hole: GapReason | None,
-        pause: int,
+        self, count: int, together: Together, skipped: int, hole: GapReason | None, pause: int
     ) -> None:
         """Publish in one go, or with some turns of the loop between two publications."""
         self.tick += skipped
-        self._run(self._publish(count, channels, hole, pause))
-
-    @rule(pause=turns)
-    def publish_apart(self, pause: int) -> None:
-        """Publish the channels of one tick one after the other."""
-        self.tick += 1
-        self._run(self._publish_apart(pause))
+        self._run(self._publish(count, together, hole, pause))
 
     @rule()
     def publish_much(self) -> None:
         """Publish more than a reader or a cursor may miss."""
-        self._run(self._publish(MUCH, CHANNELS, None, 0))
+        self._run(self._publish(MUCH))
 
     async def _publish(
-        self, count: int, channels: tuple[str, ...], hole: GapReason | None, pause: int
+        self,
+        count: int = 1,
+        together: Together = (CHANNELS,),
+        hole: GapReason | None = None,
+        pause: int = 0,
     ) -> None:
         for _ in range(count):
             self.tick += 1
-            self._note(channels, hole)
+            for channels in together:
+                self._note(channels, hole)
+                for _ in range(pause):
+                    await asyncio.sleep(0)
             hole = None
-            for _ in range(pause):
-                await asyncio.sleep(0)
-
-    async def _publish_apart(self, pause: int) -> None:
-        for channel in CHANNELS:
-            self._note((channel,), None)
-            for _ in range(pause):
-                await asyncio.sleep(0)
 
     def _note(self, channels: tuple[str, ...], hole: GapReason | None) -> None:
         newest = [self.ledger.newest(channel) for channel in channels]
@@ -225,17 +219,20 @@ class Hopping(RuleBasedStateMachine):
         self.ledger.note(self.tick, channels, hole)
         self.phoenix.hub.tick(self.tick, *channels, hole=hole)
 
-    @rule()
-    def beat(self) -> None:
-        """Let every stream have a heartbeat, as after a long silence."""
+    @precondition(lambda self: self.wire in {"websocket", "sse"})
+    @rule(asked=st.booleans())
+    def heartbeat(self, *, asked: bool) -> None:
+        """Let the stream have a heartbeat, asked for or as after a long silence."""
+        if asked and self.wire == "websocket":
+            self._run(self.traveller.leg.websocket.send({"type": "ping"}))
         for session in self.phoenix.hub.sessions:
             session.beat()
 
+    @precondition(lambda self: self.ledger.head)
     @rule()
     def restart(self) -> None:
         """Restart with an empty log; all connections are cut."""
         self._run(self._restart())
-        self.wire = None
 
     async def _restart(self) -> None:
         await self.traveller.leave(abruptly=True)
@@ -254,8 +251,8 @@ class Hopping(RuleBasedStateMachine):
     async def _finish(self) -> None:
         try:
             if self.wire is None:
-                await self._board("sse", BETA_TICKS[0], None, header=False, wait=0)
-            await self._publish(max(BETA_TICKS), CHANNELS, None, 0)
+                await self._board("sse", None, header=False, wait=0)
+            await self._publish(max(BETA_TICKS))
             await self.traveller.arrive()
         finally:
             await self.traveller.leave(abruptly=False)

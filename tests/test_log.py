@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -37,9 +38,7 @@ class Writer:
 
     def publish(self, tick: int, hole: GapReason | None = None) -> Publication:
         base = reading(tick - 0.5) if hole or not self.published else None
-        publication = self.log.append(
-            self.channel, HOST, tick, reading(tick), base=base, hole=hole
-        )
+        publication = self.log.append(self.channel, HOST, tick, reading(tick), base=base, hole=hole)
         self.published.append(publication)
         return publication
 
@@ -146,7 +145,7 @@ def test_a_publication_is_due_where_a_multiple_of_the_interval_was_reached(
     written = writer()
     due = [written.publish(tick).due(interval) for tick in ticks]
 
-    ways = [range(before + 1, tick + 1) for before, tick in zip(ticks, ticks[1:], strict=False)]
+    ways = [range(before + 1, tick + 1) for before, tick in itertools.pairwise(ticks)]
     assert due == [True, *(any(tick % interval == 0 for tick in way) for way in ways)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ async def test_no_answer_may_be_kept_by_a_cache(stage: Opener) -> None:
         assert headers["Content-Type"] == "application/json"
         assert "ETag" not in headers
         with pytest.raises(RefusedError) as refused:
-            await client.poll(interval="x")
+            await client.poll(history="x")
         assert refused.value.headers["Cache-Control"] == "no-store"
 
 
@@ -179,26 +180,42 @@ async def test_a_source_that_slept_is_waited_for(stage: Opener) -> None:
         assert [m.seq for m in await client.news() if m.is_data] == [2]
 
 
+async def test_nothing_falls_between_an_answer_and_its_cursor(stage: Opener) -> None:
+    """A poll is answered with one message; a few turns of the loop later there is another."""
+    async with stage("alpha", "beta") as at:
+        at.tick(1)
+        client = await join(at, EVERY_TICK, Want("beta", 1000), since=at.head)
+        for turns in range(8):
+            await at.settled(client)
+            at.hub.tick(turns + 2, "alpha")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            at.hub.tick(turns + 2, "beta")
+            told = await client.news(2)
+            assert [message.seq for message in told] == [2 * turns + 3, 2 * turns + 4]
+
+
 async def test_nothing_falls_between_two_polls(stage: Opener) -> None:
-    """However publications fall, at each turn of the loop, between an answer and its cursor."""
+    """However publications fall, also just when the time of a poll is over."""
     async with stage("alpha", "beta") as at:
         at.tick(1)
         client = await join(at, EVERY_TICK, Want("beta", 2000), since=at.head)
-        writing = asyncio.ensure_future(write(at, 600))
+        writing = asyncio.ensure_future(write(at, 200))
         told = []
         while not writing.done():
             told += (await client.poll(wait=0.001)).messages
         told += (await client.poll(wait=0)).messages
-        due = [seq for seq in range(3, 2 * 601 + 1) if seq % 2 or seq % 4 == 0]
+        due = [seq for seq in range(3, 2 * 201 + 1) if seq % 2 or seq % 4 == 0]
         assert [message.seq for message in told] == due
 
 
 async def write(at: Stage, ticks: int) -> None:
+    chance = random.Random(7)
     for tick in range(2, ticks + 2):
-        await asyncio.sleep(0)
-        at.hub.tick(tick, "alpha")
-        await asyncio.sleep(0)
-        at.hub.tick(tick, "beta")
+        for channel in ("alpha", "beta"):
+            for _ in range(chance.randrange(40)):
+                await asyncio.sleep(0)
+            at.hub.tick(tick, channel)
 
 
 class Slow(SyntheticSource):

@@ -137,9 +137,7 @@ def test_a_bad_since_is_refused_even_if_the_header_is_good() -> None:
         parse_stream({"since": "garbage"}, str(CURSOR))
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("0", 0), ("25", 25), ("0.5", 0.5), ("60", 60), ("1e1", 10)]
-)
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("25", 25), ("0.5", 0.5), ("60", 60)])
 def test_a_poll_says_how_long_it_may_be_held(text: str, seconds: float) -> None:
     """In seconds, and by the parameter before the header."""
     assert poll(wait=text) == seconds

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -19,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from sse_starlette.sse import AppStatus
-from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.typing import Subprotocol
 
@@ -27,17 +28,19 @@ from app.core.broadcaster import Broadcaster
 from app.listen import bind
 from app.server import CUT_S, DrainingServer, make_config
 from app.settings import Settings
-from tests.process import Process, running
+from tests.process import PATIENCE_S, Process, client, environment, running
 from tests.serving import Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
 
 SYNTHETIC = ("-m", "tests.synthetic_server")
 V1 = Subprotocol("pulsewire.v1")
+LIMITED = """
+import resource, runpy
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+runpy.run_module("app", run_name="__main__")
+"""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-def client(url: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False)
 
 
 async def first_of(socket: ClientConnection, kind: str) -> dict[str, Any]:
@@ -76,7 +79,7 @@ async def test_it_says_where_it_is_and_that_it_measures() -> None:
         status, took = await process.ended()
 
     assert (status, process.faults) == (0, [])
-    assert took < 1
+    assert took < 2
 
 
 async def test_all_transports_have_a_first_message_soon_after_the_start() -> None:
@@ -132,7 +135,7 @@ async def test_it_serves_on_a_unix_socket_and_removes_its_file(tmp_path: Path) -
     path = str(tmp_path / "pulse.sock")
     async with running("--uds", path, "--access-log", "--drain", "0") as process:
         assert await process.url() == f"unix:{path}"
-        transport = httpx.AsyncHTTPTransport(uds=path)
+        transport = httpx.AsyncHTTPTransport(uds=path, verify=False)
         async with httpx.AsyncClient(transport=transport) as http:
             health = await http.get("http://localhost/healthz")
         async with unix_connect(path, "ws://localhost/api/ws", subprotocols=[V1]) as one:
@@ -141,7 +144,7 @@ async def test_it_serves_on_a_unix_socket_and_removes_its_file(tmp_path: Path) -
         await stop(process)
 
     assert health.status_code == 200
-    assert not Path(path).exists()
+    assert not os.path.lexists(path)  # noqa: ASYNC240 - takes no time
 
 
 async def test_it_serves_on_ipv6() -> None:
@@ -156,7 +159,7 @@ async def test_it_serves_on_ipv6() -> None:
 
 
 async def test_it_serves_below_a_root_path_as_well() -> None:
-    """Both for a proxy that strips the prefix and for one that does not; nothing is logged of it."""
+    """Both for a proxy that strips the prefix and for one that does not, and logs no request."""
     async with running("--root-path", "/deep/pulse") as process:
         url = await process.url()
         for prefix in "", "/deep/pulse":
@@ -166,15 +169,13 @@ async def test_it_serves_below_a_root_path_as_well() -> None:
         assert await get_status(url, "/deep/healthz") == 404
         await stop(process)
 
-    assert not [line for line in process.lines if "/healthz" in line or "/api/ws" in line]
+    told = [line for line in process.lines if re.search("/healthz|/api/ws|connection", line)]
+    assert told == []
 
 
 async def test_each_request_is_logged_where_that_is_asked_for() -> None:
     """WebSocket handshakes too. As many files as the kernel allows may be open."""
-    shell = 'ulimit -Sn 64; exec "$0" "$@"'
-    command = ("-c", f"import os; os.execvp('sh', ['sh', '-c', {shell!r}, {sys.executable!r}, "
-               "'-m', 'app', '--port', '0', '--access-log'])")
-    async with running(program=command) as process:
+    async with running("--port", "0", "--access-log", program=("-c", LIMITED)) as process:
         url = await process.url()
         await get_status(url, "/healthz")
         async with connect(f"ws{url[4:]}/api/ws"):
@@ -189,15 +190,13 @@ async def test_each_request_is_logged_where_that_is_asked_for() -> None:
 async def test_an_application_that_cannot_start_is_status_3(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """uvicorn's own; the reason is in the log."""
+    """As uvicorn has it; the reason is in the log."""
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise OSError("no clock")
-        yield
 
     hub = driven_hub([], Settings())
-    server = DrainingServer(make_config(Settings(), Starlette(lifespan=lifespan)), hub, 0)
+    server = DrainingServer(make_config(Settings(), app), hub, 0)
     with bind(Settings(port=0)) as sock, pytest.raises(SystemExit, match="3"):
         await server.serve([sock])
 
@@ -218,12 +217,16 @@ async def stubborn(window: float) -> AsyncIterator[tuple[Process, str]]:
             for _ in range(3):
                 one = clients.enter_context(socket.socket())
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                one.setblocking(False)
+                one.setblocking(False)  # noqa: FBT003 - its one argument has no name
                 await asyncio.get_running_loop().sock_connect(one, (address.host, address.port))
                 sockets.append(one)
             sockets[0].send(b"GET /api/sse?channels=bulky HTTP/1.1\r\nHost: localhost\r\n\r\n")
             async with connect(
-                f"ws{url[4:]}/api/ws", sock=sockets[1], max_queue=1, max_size=None, ping_interval=None
+                f"ws{url[4:]}/api/ws",
+                sock=sockets[1],
+                max_queue=1,
+                max_size=None,
+                ping_interval=None,
             ) as websocket:
                 websocket.transport.pause_reading()
                 await websocket.send('{"type": "subscribe", "channel": "bulky"}')
@@ -234,13 +237,12 @@ async def stubborn(window: float) -> AsyncIterator[tuple[Process, str]]:
 
 async def stalled(url: str) -> None:
     """Wait until both readers have got as much as the kernel takes for them."""
-    async with client(url) as http:
-        for _ in range(500):
+    async with client(url) as http, asyncio.timeout(PATIENCE_S):
+        while True:
             status = (await http.get("/api/status")).json()
             if status["clients"] == {"websocket": 1, "sse": 1, "longpoll": 0} and status["renders"]:
                 return
             await asyncio.sleep(0.02)
-        raise AssertionError("nobody has stalled")
 
 
 async def test_nothing_that_hangs_keeps_it_from_ending_in_time() -> None:
@@ -295,25 +297,37 @@ async def test_a_second_signal_ends_even_a_server_whose_event_loop_is_stuck(tmp_
     path = str(tmp_path / "pulse.sock")
     command = [sys.executable, "-m", "app", "--uds", path, "--access-log"]
     log, stderr = os.pipe()
-    child = await asyncio.create_subprocess_exec(*command, stderr=stderr)
+    child = await asyncio.create_subprocess_exec(
+        *command, cwd=tmp_path, env=environment(), stderr=stderr
+    )
     os.close(stderr)
     try:
-        transport = httpx.AsyncHTTPTransport(uds=path, retries=20)
-        async with httpx.AsyncClient(transport=transport, timeout=2) as http:
-            with pytest.raises(httpx.TimeoutException):
-                for _ in range(1000):
-                    await http.get("http://localhost/healthz?" + 4000 * "x")
+        assert b"Pulsewire is at" in await asyncio.to_thread(os.read, log, 1000)
+        with pytest.raises(httpx.TimeoutException):
+            await ask_for_ever(path)
         child.send_signal(signal.SIGINT)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(child.wait(), 0.5)
         begin = time.monotonic()
         child.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        child.send_signal(signal.SIGINT)  # a third one, which puts nothing off
         status = await child.wait()
     finally:
         os.close(log)
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
 
     assert status == -signal.SIGALRM
     assert time.monotonic() - begin < 1
+
+
+async def ask_for_ever(path: str) -> None:
+    """Make a server write many lines into its log."""
+    transport = httpx.AsyncHTTPTransport(uds=path, verify=False)
+    async with httpx.AsyncClient(transport=transport, timeout=1) as http:
+        while True:
+            await http.get("http://localhost/healthz?" + 4000 * "x")
 
 
 # Several in one process
@@ -323,7 +337,7 @@ async def test_a_second_signal_ends_even_a_server_whose_event_loop_is_stuck(tmp_
 async def streaming(served: Served) -> AsyncIterator[AsyncIterator[str]]:
     """Open a stream, and give its lines from its first data on."""
     async with client(served.http) as http:
-        query = {"channels": "synthetic", "interval": 1000}
+        query = {"channels": "synthetic"}
         async with http.stream("GET", "/api/sse", params=query) as response:
             lines = response.aiter_lines()
             await event(lines, "subscribed")
@@ -335,6 +349,17 @@ async def event(lines: AsyncIterator[str], kind: str) -> None:
     async with asyncio.timeout(5):
         while await anext(lines) != f"event: {kind}":
             pass
+
+
+async def gone(served: Served) -> None:
+    """Wait until a server has closed a connection of ours; its listener it closes before that."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    with pytest.raises(httpx.ConnectError):
+        await get_status(served.http, "/healthz")
 
 
 def hub() -> Broadcaster:
@@ -354,10 +379,7 @@ async def test_two_servers_side_by_side_do_not_disturb_each_other() -> None:
         assert going.server is not None
         going.server.handle_exit(signal.SIGTERM, None)
         await event(ending, "reconnect")
-        with pytest.raises(httpx.ConnectError):
-            for _ in range(100):
-                await get_status(going.http, "/readyz")
-                await asyncio.sleep(0.02)
+        await gone(going)
         # Longer than sse-starlette takes to look for a server that goes.
         await asyncio.sleep(0.6)
         other.tick(1)
@@ -405,9 +427,6 @@ async def test_a_drain_that_fails_is_logged_and_the_server_ends(
         broken.sessions.add(object())  # type: ignore[arg-type]
         served.server.handle_exit(signal.SIGTERM, None)
 
-        with pytest.raises(httpx.ConnectError):
-            for _ in range(100):
-                await get_status(served.http, "/readyz")
-                await asyncio.sleep(0.02)
+        await gone(served)
 
     assert "the drain failed" in caplog.text

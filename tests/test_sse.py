@@ -150,13 +150,24 @@ async def test_a_bad_query_is_refused_by_the_name_of_the_parameter(
 
 
 @pytest.mark.parametrize("path", ["/api/sse", "/api/poll"])
-async def test_a_value_of_a_channel_is_checked_like_that_of_all(stage: Opener, path: str) -> None:
-    """An interval is an interval, wherever it stands."""
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("channels=alpha:999", "interval"),
+        ("channels=alpha:1000:huge", "detail"),
+        ("channels=alpha:1000&interval=999", "interval"),
+        ("channels=alpha::simple&detail=huge", "detail"),
+    ],
+)
+async def test_a_value_is_checked_wherever_it_stands(
+    stage: Opener, path: str, query: str, named: str
+) -> None:
+    """In an entry of `channels`, and beside entries that have their own."""
     async with stage("alpha") as at, http_client(at.served) as http:
-        for entry, key in (("alpha:999", "interval"), ("alpha:1000:huge", "detail")):
-            response = await http.get(path, params={"channels": entry})
+        at.tick(1)
+        async with http.stream("GET", f"{path}?{query}") as response:
             assert response.status_code == 400
-            assert key in response.json()["message"]
+            assert named in (await response.aread()).decode()
 
 
 @pytest.mark.parametrize("wire", ["sse", "longpoll"])

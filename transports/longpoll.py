@@ -67,11 +67,11 @@ async def _hold(session: Session, wakeup: Wakeup) -> list[Frame]:
 
 
 async def _take(session: Session) -> list[Frame]:
-    while True:
-        frames = session.take()
-        if frames or not session.more:
-            return frames
+    frames = session.take()
+    while session.more:
         await asyncio.sleep(0)
+        frames += session.take()
+    return frames
 
 
 async def _gone(receive: Receive) -> None:

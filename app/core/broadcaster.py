@@ -211,7 +211,7 @@ class Broadcaster:
         """
         polled = wire is Wire.LONGPOLL
         if len(self.sessions) >= self.settings.max_clients:
-            msg = "the server has as many clients as it may have; try again later"
+            msg = "the server has as many clients as it may have"
             raise ProtocolError(ErrorCode.OVERLOADED, msg)
         if self.draining and not polled:
             raise ProtocolError(ErrorCode.OVERLOADED, "the server is going; try again later")
@@ -315,9 +315,9 @@ class Broadcaster:
         always = [s for s in self.samplers.values() if s.source.always]
         return not self.draining and not any(sampler.dead for sampler in always)
 
-    def newest(self, channel: str, detail: Detail = Detail.STANDARD) -> Frame | None:
+    def newest(self, wanted: Subscribe) -> Frame | None:
         """Return the message about a channel's newest sample; None before the first."""
-        cohort = self.cohort(Subscribe(channel, detail=detail))
+        cohort = self.cohort(wanted)
         newest = cohort.ring.newest
         frame = None if newest is None else cohort.frame(newest)
         self.released(cohort)

@@ -35,7 +35,8 @@ from transports.base import Close, Sink, Wire
 
 # A reader that missed at most so many messages gets them all, else a gap and the newest.
 CATCH_UP = 30
-LANE = 64
+# More than a client can fill before its rate ends it, unless it does not read.
+LANE = 128
 # How long one session may render what it missed before others have their turn.
 SLICE_S = 0.005
 MESSAGE_BYTES = 16 * 1024
@@ -351,7 +352,7 @@ class Session:
                 messages += late
         for subscription, snapshot in ready:
             gaps += subscription.lost(log.cursor(snapshot.seq), snapshot.reading.timestamp)
-            past, first = subscription.open(snapshot)
+            past, first = subscription.open(log, snapshot)
             subscription.cohort.waiting.discard(self)
             histories += past
             messages.append(first)

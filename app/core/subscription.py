@@ -125,12 +125,14 @@ class Subscription:
             missed = self.cohort.missed(since.seq, to.seq)
         return [self._gap(GapReason(resume.reason.value), since, to, timestamp, missed)]
 
-    def open(self, snapshot: Publication) -> tuple[list[Frame], Sequenced]:
+    def open(self, log: Log, snapshot: Publication) -> tuple[list[Frame], Sequenced]:
         """Begin with the snapshot: the history, and the snapshot itself."""
         histories = []
         if self.wanted.history:
             histories.append(self.cohort.history(self.wanted.history, snapshot))
-        self.opening, self.position = False, snapshot.seq
+        # Not only up to the snapshot: other channels' messages go out with it, and a gap must not
+        # begin before what was sent.
+        self.opening, self.position = False, log.head
         return histories, Sequenced(snapshot.seq, self.cohort.frame(snapshot))
 
     def _gap(
