@@ -97,8 +97,9 @@ async def _uvicorn(
 ) -> AsyncIterator[DrainingServer]:
     watch = StallWatch(settings.stall_timeout)
     config = make_config(settings, app, watch)
-    if http != "httptools":
-        config.http = http
+    if http == "h11":
+        # The ordinary path on both wires: uvicorn's own classes.
+        config.http, config.ws = "h11", "websockets-sansio"
     server = _QuietServer(config, app.state.hub, settings.drain, watch)
     task = asyncio.create_task(server.serve([sock]))
     try:

@@ -126,6 +126,8 @@ class Cohort:
 
     def fan_out(self, publication: Publication, now: float) -> None:
         """Write what a publication is for this cohort to all who are in its fans."""
+        if not any(self.fans.values()):
+            return
         frames = []
         if publication.hole is not None:
             frames.append(self.hole(publication))
