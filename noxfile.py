@@ -75,6 +75,20 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(python=OLDEST, default=False)
+def bench(session: nox.Session) -> None:
+    """Measure what a delivered message costs, here and with what people would use instead."""
+    session.install("-e", ".", "python-socketio==5.*")
+    packages = Path(session.create_tmp()).resolve()
+    if shutil.which("npm"):
+        npm = ("npm", "install", "--silent", "--prefix", str(packages), "ws@8", "socket.io@4")
+        session.run(*npm, external=True)
+    session.run(
+        *("python", "-m", "benchmarks", *session.posargs),
+        env={"NODE_PATH": str(packages / "node_modules")},
+    )
+
+
 def lowest_versions() -> list[str]:
     """Return each requirement of the program and its tests, pinned to its lower bound."""
     project = PROJECT["project"]

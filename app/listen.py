@@ -113,7 +113,8 @@ def url(sock: socket.socket, settings: Settings) -> str:
     if isinstance(sock, UnixListener):
         return f"unix:{sock.path}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{sock.getsockname()[1]}/"
+    scheme = "http" if settings.tls_cert is None else "https"
+    return f"{scheme}://{host}:{sock.getsockname()[1]}/"
 
 
 def raise_descriptor_limit() -> int:

@@ -17,13 +17,13 @@ from typed_settings.converters import to_bool
 from app.guard import Authority, Origin
 
 __all__ = [
+    "FILE_PATH",
     "HOST",
     "HOST_NAMES",
     "LOG_LEVEL",
     "MOUNT_POINT",
     "ORIGINS",
     "ROOT_PATH",
-    "SOCKET_PATH",
     "SWITCH",
     "Rule",
     "RuleError",
@@ -184,7 +184,7 @@ ORIGINS = _list_of(
 HOST_NAMES = _list_of(_text("a host name without a port", "NAME", _host_name))
 """Normal form: lower case, without a trailing dot; no duplicates."""
 
-SOCKET_PATH = Rule("a path, or empty for none", "PATH", str, _socket_path)
+FILE_PATH = Rule("a path, or empty for none", "PATH", str, _socket_path)
 """Normal form: a `Path`, relative if it was written so, or None."""
 
 ROOT_PATH = _text(

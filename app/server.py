@@ -13,6 +13,7 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from types import FrameType
 
 from starlette.types import ASGIApp
@@ -22,8 +23,10 @@ from uvicorn.server import HANDLED_SIGNALS
 from app.core.broadcaster import Broadcaster
 from app.drain import drain
 from app.factory import create_app
-from app.listen import BACKLOG, bind, raise_descriptor_limit, release, url
+from app.listen import BACKLOG, ListenError, bind, raise_descriptor_limit, release, url
 from app.settings import Settings
+from transports.direct import Direct, protocols
+from transports.stall import StallWatch
 
 __all__ = ["DrainingServer", "make_config", "serve"]
 
@@ -47,8 +50,11 @@ class DrainingServer(Server):
     ``window_s`` is the drain window in seconds. The signals are not raised again at the end.
     """
 
-    def __init__(self, config: Config, hub: Broadcaster, window_s: float) -> None:
+    def __init__(
+        self, config: Config, hub: Broadcaster, window_s: float, watch: StallWatch
+    ) -> None:
         super().__init__(config)
+        self._watch = watch
         self._hub = hub
         self._window_s = window_s
         self._drain: asyncio.Task[None] | None = None
@@ -62,6 +68,12 @@ class DrainingServer(Server):
             await super().serve(sockets)
         finally:
             self._loop = None
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look for stalled readers once a second; uvicorn calls this ten times."""
+        if counter % 10 == 0:
+            self._watch.sweep(time.monotonic())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and cut what does not end by itself."""
@@ -103,16 +115,21 @@ class DrainingServer(Server):
     def _cut(self, *, stalled: bool = False) -> None:
         """End all connections, or only those whose reader leaves bytes waiting."""
         for connection in list(self.server_state.connections):
-            if not stalled or connection.transport.get_write_buffer_size():
-                connection.transport.abort()
+            transport = connection.transport
+            if isinstance(connection, Direct) and connection.below is not None:
+                # asyncio's TLS transport does not tell what waits, nor always obey.
+                transport = connection.below
+            if not stalled or transport.get_write_buffer_size():
+                transport.abort()
 
 
-def make_config(settings: Settings, app: ASGIApp) -> Config:
+def make_config(settings: Settings, app: ASGIApp, watch: StallWatch) -> Config:
     """Make uvicorn's configuration out of ours."""
+    websocket, http = protocols(watch)
     return Config(
         app,
-        http="httptools",
-        ws="websockets-sansio",
+        http=http,
+        ws=websocket,
         loop="asyncio",
         lifespan="on",
         backlog=BACKLOG,
@@ -126,7 +143,19 @@ def make_config(settings: Settings, app: ASGIApp) -> Config:
         ws_per_message_deflate=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=BACKSTOP_S,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
     )
+
+
+def _load(config: Config, settings: Settings) -> None:
+    """Let uvicorn read the certificate now, while a mistake can still be told in one line."""
+    try:
+        config.load()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        files = " and ".join(str(path) for path in (settings.tls_cert, settings.tls_key) if path)
+        raise ListenError(f"cannot serve under TLS with {files}: {reason}") from error
 
 
 def serve(settings: Settings, hub: Broadcaster | None = None) -> int:
@@ -139,12 +168,15 @@ def serve(settings: Settings, hub: Broadcaster | None = None) -> int:
         The exit status.
 
     Raises:
-        ListenError: the address cannot be listened on.
+        ListenError: the address cannot be listened on, or the certificate not be used.
         SystemExit: the application could not start (status 3, as uvicorn has it).
     """
     raise_descriptor_limit()
     app = create_app(settings, hub)
-    server = DrainingServer(make_config(settings, app), app.state.hub, settings.drain)
+    watch = StallWatch(settings.stall_timeout)
+    config = make_config(settings, app, watch)
+    _load(config, settings)
+    server = DrainingServer(config, app.state.hub, settings.drain, watch)
     with bind(settings) as sock:
         for number in HANDLED_SIGNALS:
             signal.signal(number, server.handle_exit)

@@ -82,10 +82,22 @@ class Settings:
         text="TCP port to listen on; 0 takes any that is free.",
     )
     uds: Path | None = _option(  # noqa: RUF009 - declares a field, as attrs.field does
-        rules.SOCKET_PATH,
+        rules.FILE_PATH,
         default=None,
         group="Listening",
         text="Unix socket to listen on, instead of host and port.",
+    )
+    tls_cert: Path | None = _option(  # noqa: RUF009 - declares a field, as attrs.field does
+        rules.FILE_PATH,
+        default=None,
+        group="Listening",
+        text="File in PEM with the certificate chain to serve under TLS; the key may be in it.",
+    )
+    tls_key: Path | None = _option(  # noqa: RUF009 - declares a field, as attrs.field does
+        rules.FILE_PATH,
+        default=None,
+        group="Listening",
+        text="File in PEM with the private key of the certificate.",
     )
     root_path: str = _option(
         rules.ROOT_PATH,

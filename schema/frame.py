@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from functools import cached_property
 
 from attrs import define, field
 
 from schema.codec import encode
 from schema.cursor import Cursor
+
+# RFC 6455 section 5.2: FIN with the opcode of text, and what stands for longer lengths.
+TEXT_FRAME, LENGTH_16, LENGTH_64 = 0x81, 126, 127
 
 
 @define(eq=False)
@@ -42,6 +46,23 @@ class Frame:
         retry = b"" if self.retry is None else b"retry: %d\n" % self.retry
         identity = b"" if self.cursor is None else b"id: %b\n" % str(self.cursor).encode()
         return b"%bevent: %b\n%bdata: %b\n\n" % (retry, self.kind.encode(), identity, self.text)
+
+    @cached_property
+    def chunk(self) -> bytes:
+        """The event as a chunk of a response of unknown length (RFC 9112 section 7.1)."""
+        return b"%x\r\n%b\r\n" % (len(self.event), self.event)
+
+    @cached_property
+    def websocket(self) -> bytes:
+        """The text as one unmasked text frame (RFC 6455 section 5.2)."""
+        length = len(self.text)
+        if length < LENGTH_16:
+            head = struct.pack("!BB", TEXT_FRAME, length)
+        elif length < 1 << 16:
+            head = struct.pack("!BBH", TEXT_FRAME, LENGTH_16, length)
+        else:
+            head = struct.pack("!BBQ", TEXT_FRAME, LENGTH_64, length)
+        return head + self.text
 
     @property
     def size(self) -> int:

@@ -184,4 +184,7 @@ class Batch:
     messages: list[Any]
 
 
+# What clients of the heritage protocol are never told.
+V1_ONLY = frozenset({Subscribed.TAG, Gap.TAG, History.TAG, Reconnect.TAG})
+
 ControlMessage = Connected | Heartbeat | Subscribed | Gap | History | Reconnect | Error | Batch

@@ -20,6 +20,7 @@ from app.listen import bind
 from app.server import DrainingServer, make_config
 from app.settings import Settings
 from schema.fields import GapReason
+from transports.stall import StallWatch
 
 SERVERS = ("httptools", "h11", "hypercorn")
 
@@ -94,9 +95,12 @@ async def serving(
 async def _uvicorn(
     app: Starlette, sock: socket.socket, settings: Settings, http: str
 ) -> AsyncIterator[DrainingServer]:
-    config = make_config(settings, app)
-    config.http = http
-    server = _QuietServer(config, app.state.hub, settings.drain)
+    watch = StallWatch(settings.stall_timeout)
+    config = make_config(settings, app, watch)
+    if http == "h11":
+        # The ordinary path on both wires: uvicorn's own classes.
+        config.http, config.ws = "h11", "websockets-sansio"
+    server = _QuietServer(config, app.state.hub, settings.drain, watch)
     task = asyncio.create_task(server.serve([sock]))
     try:
         while not server.started:

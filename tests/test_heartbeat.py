@@ -24,6 +24,10 @@ class Stream:
     def __attrs_post_init__(self) -> None:
         self.sent.append(self.last_sent)
 
+    @property
+    def silent_since(self) -> float:
+        return self.last_sent
+
     def send(self, now: float) -> None:
         self.last_sent = now
         self.sent.append(now)

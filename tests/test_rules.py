@@ -15,7 +15,7 @@ PORT = whole(0, 65535)
 DRAIN = number(0, 300, "s")
 TEXTS = st.text() | st.from_regex(r"[a-z]+://[a-z.]+(:\d+)?(,[a-z]+)?", fullmatch=True)
 RULES = [PORT, DRAIN, rules.HOST, rules.HOST_NAMES, rules.LOG_LEVEL, rules.MOUNT_POINT]
-RULES += [rules.ORIGINS, rules.ROOT_PATH, rules.SOCKET_PATH, rules.SWITCH]
+RULES += [rules.ORIGINS, rules.ROOT_PATH, rules.FILE_PATH, rules.SWITCH]
 
 
 @pytest.mark.parametrize("value", [True, 80.0, "80", None, [80], -1, 65536, dt.date(2025, 1, 1)])
@@ -152,10 +152,10 @@ def test_a_mount_point_is_an_absolute_path() -> None:
 
 def test_a_socket_path_may_be_empty_and_then_there_is_none() -> None:
     """That is how a flag undoes a line of the file."""
-    assert rules.SOCKET_PATH.read("") is None
-    assert rules.SOCKET_PATH.read("run/x.sock") == Path("run/x.sock")
+    assert rules.FILE_PATH.read("") is None
+    assert rules.FILE_PATH.read("run/x.sock") == Path("run/x.sock")
     with pytest.raises(RuleError, match="must be a path, or empty for none, not 5"):
-        rules.SOCKET_PATH(5)
+        rules.FILE_PATH(5)
 
 
 def test_a_log_level_may_be_written_in_capitals() -> None:

@@ -22,6 +22,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+# The key of `scope["extensions"]` under which our own server offers its sink.
+DIRECT = "pulsewire.direct"
+
 
 class Wire(StrEnum):
     """Which transport a session is on, as the status page counts them."""
@@ -43,8 +46,35 @@ class Close:
     retry_ms: int | None = None
 
 
+class Sink(Protocol):
+    """A connection that takes bytes at once: its buffer is empty, and it is between messages."""
+
+    @property
+    def wire(self) -> Wire:
+        """Which transport this is; frames have a form for each."""
+        ...
+
+    @property
+    def fd(self) -> int:
+        """The socket's descriptor, or -1 where it must not be written to (under TLS)."""
+        ...
+
+    def put(self, data: bytes) -> None:
+        """Hand bytes to the transport, which keeps what the kernel does not take."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        ...
+
+
 class Session(Protocol):
-    """One client's protocol state, without I/O."""
+    """One client's protocol state, without I/O.
+
+    ``wake`` is called when ``take`` has something new.
+    """
+
+    wake: Callable[[], None]
 
     @property
     def close(self) -> Close | None:
@@ -76,9 +106,39 @@ class Session(Protocol):
         """Return the body of a long-poll answer with these frames."""
         ...
 
+    def join(self, sink: Sink) -> None:
+        """Let the sink have what comes from now on by fan-out; all there was has been taken."""
+        ...
+
+    def part(self) -> None:
+        """Leave the fan-out; what comes from now on waits to be taken."""
+        ...
+
     def leave(self) -> None:
         """Forget the client; may be called twice."""
         ...
+
+
+class DirectSink(Sink, Protocol):
+    """The sink that our own server offers for a connection, for a session to be attached to."""
+
+    def attach(self, session: Session) -> bool:
+        """Let a session write to this connection from now on.
+
+        Returns:
+            False if the wire is not in a state for it; then the ordinary path is.
+        """
+        ...
+
+    def pump(self) -> None:
+        """Give the wire what the session has for it, if it is free."""
+        ...
+
+
+def sink_of(scope: Scope) -> DirectSink | None:
+    """Return the sink that the server offers for a connection; other servers offer none."""
+    sink: DirectSink | None = scope.get("extensions", {}).get(DIRECT)
+    return sink
 
 
 class Hub(Protocol):

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from schema.errors import ProtocolError
 from schema.query import parse_stream
-from transports.base import Hub, Session, Wire
+from transports.base import Hub, Session, Wire, sink_of
 from transports.refusal import error_frame, refuse
 from transports.wakeup import Wakeup
 
@@ -39,25 +39,50 @@ class SseTransport:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream."""
         request = Request(scope)
-        wakeup = Wakeup()
         try:
             query = parse_stream(request.query_params, request.headers.get("last-event-id"))
         except ProtocolError as error:
             await refuse(error)(scope, receive, send)
             return
+        # A HEAD has no stream to write to.
+        sink = sink_of(scope) if request.method == "GET" else None
+        wakeup = Wakeup()
         try:
-            session = self._hub.open(Wire.SSE, wakeup.set)
+            session = self._hub.open(Wire.SSE, wakeup.set if sink is None else sink.pump)
         except ProtocolError as error:
             await EventStream(_shed(error))(scope, receive, send)
             return
         # Outside of the stream: a generator that never starts never runs its `finally` either.
         try:
             session.subscribe(query.subscriptions)
+            if sink is not None:
+                await send({**_START, "headers": list(_HEAD)})
+                if sink.attach(session):
+                    await _gone(receive)
+                    return
+                # Something in between holds the start back, or changes what goes through it.
+                session.wake, send = wakeup.set, _started(send)
             await EventStream(_events(session, wakeup))(scope, receive, send)
         except ProtocolError as error:
             await refuse(error)(scope, receive, send)
         finally:
             session.leave()
+
+
+def _started(send: Send) -> Send:
+    """Leave out the start of a response, which has been sent."""
+
+    async def rest(message: Message) -> None:
+        if message["type"] != "http.response.start":
+            await send(message)
+
+    return rest
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client has gone, or the response is complete."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _shed(error: ProtocolError) -> AsyncIterator[bytes]:
@@ -75,3 +100,8 @@ async def _events(session: Session, wakeup: Wakeup) -> AsyncIterator[bytes]:
             return
         else:
             await wakeup.wait()
+
+
+# The same for every stream, so made once; what a middleware adds to it is for one request.
+_START: Message = {"type": "http.response.start", "status": 200}
+_HEAD = EventSourceResponse(iter(()), headers=HEADERS).raw_headers

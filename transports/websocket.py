@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from schema.errors import CloseCode, ProtocolError
-from transports.base import Hub, Session, Wire
+from transports.base import Hub, Session, Wire, sink_of
 from transports.refusal import error_frame
 from transports.wakeup import Wakeup
 
@@ -27,29 +27,43 @@ class WebSocketTransport:
         websocket = WebSocket(scope, receive, send)
         v1 = SUBPROTOCOL in scope["subprotocols"]
         await websocket.accept(SUBPROTOCOL if v1 else None)
-        wakeup = Wakeup()
+        wakeup, sink = Wakeup(), sink_of(scope)
         try:
-            session = self._hub.open(Wire.WEBSOCKET, wakeup.set, heritage=not v1)
+            wake = wakeup.set if sink is None else sink.pump
+            session = self._hub.open(Wire.WEBSOCKET, wake, heritage=not v1)
         except ProtocolError as error:
             await self._turn_away(websocket, error)
             return
-        reader = asyncio.ensure_future(_read(websocket, session))
-        writer = asyncio.ensure_future(_write(websocket, session, wakeup))
         try:
-            done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            if sink is not None and sink.attach(session):
+                await _read(websocket, session)
+            else:
+                # Something in between may hold the handshake's answer back.
+                session.wake = wakeup.set
+                await _serve(websocket, session, wakeup)
         finally:
             session.leave()
-            reader.cancel()
-            writer.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
 
     async def _turn_away(self, websocket: WebSocket, error: ProtocolError) -> None:
         code = CloseCode.RESTART if self._hub.draining else CloseCode.CONNECTION_LIMIT
         with contextlib.suppress(WebSocketDisconnect):
             await websocket.send_text(error_frame(error).string)
             await websocket.close(code, error.message)
+
+
+async def _serve(websocket: WebSocket, session: Session, wakeup: Wakeup) -> None:
+    """Read and write side by side until one of the two is done."""
+    reader = asyncio.ensure_future(_read(websocket, session))
+    writer = asyncio.ensure_future(_write(websocket, session, wakeup))
+    try:
+        done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        session.leave()
+        reader.cancel()
+        writer.cancel()
+        await asyncio.gather(reader, writer, return_exceptions=True)
 
 
 async def _read(websocket: WebSocket, session: Session) -> None:

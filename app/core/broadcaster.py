@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import secrets
 from collections import Counter
@@ -13,7 +14,7 @@ from attrs import define, field
 
 from app.core.clock import Clock
 from app.core.cohort import Cohort, CohortKey, Counters, FrameCache, Member
-from app.core.heartbeat import Wheel, next_turn
+from app.core.heartbeat import RESOLUTION_S, Wheel, next_turn
 from app.core.log import Log, Publication
 from app.core.sampler import PROMPT_S, Report, Sampler, State
 from app.core.session import Session
@@ -21,7 +22,7 @@ from app.core.source import Source
 from schema.errors import ErrorCode, InvalidMessage, ProtocolError
 from schema.fields import Detail
 from schema.frame import Frame
-from schema.messages import Connected, Subscribe
+from schema.messages import Connected, Heartbeat, Subscribe
 from transports.base import Wire
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Broadcaster:
         self.clock = settings.clock
         self.counters = Counters()
         self.draining = False
+        self.delivered = 0
         self.sessions: set[Session] = set()
         tick_s = settings.tick_ms / 1000
         keep_ticks = round((settings.history_s + WINDOW_MAX_S) / tick_s)
@@ -107,12 +109,21 @@ class Broadcaster:
     async def _beat(self) -> None:
         while True:
             await self.clock.sleep_until(next_turn(self.clock.monotonic()))
-            self._wheel.turn(self.clock.monotonic())
-            self._keep_awake()
+            now = self.clock.monotonic()
+            for cohort in list(self._cohorts.values()):
+                self._want(cohort)
+                self._beat_cohort(cohort, now)
+            self._wheel.turn(now)
 
-    def _keep_awake(self) -> None:
-        for cohort in self._cohorts.values():
-            self._want(cohort)
+    def _beat_cohort(self, cohort: Cohort, now: float) -> None:
+        """Let a cohort that is silent for longer than a heartbeat share one.
+
+        Before its first message each of its streams is on the wheel.
+        """
+        silent = now - cohort.fanned_at
+        if math.inf > silent > self.settings.heartbeat_ms / 1000 - 2 * RESOLUTION_S:
+            cursor = self.log.cursor(self.delivered)
+            cohort.send([Frame.of(Heartbeat(self.clock.timestamp(), cursor))], now)
 
     # Samples come in
 
@@ -172,12 +183,21 @@ class Broadcaster:
     def publish(self, publications: Sequence[Publication]) -> None:
         """Tell everybody whom these new entries of the log concern."""
         told: set[Member] = set()
+        now = self.clock.monotonic()
         for publication in publications:
-            for cohort in self._cohorts.values():
+            self.delivered = publication.seq
+            for cohort in list(self._cohorts.values()):
                 key = cohort.key
-                if (key.channel, key.host) == (publication.channel, publication.host):
-                    concerned = cohort.concerned(publication)
-                    told |= cohort.members if concerned else cohort.waiting
+                if (key.channel, key.host) != (publication.channel, publication.host):
+                    continue
+                for member in list(cohort.waiting):
+                    # It will take its snapshot when all is out: after that, what comes above it.
+                    member.part()
+                if cohort.concerned(publication):
+                    cohort.fan_out(publication, now)
+                    told |= cohort.listeners
+                else:
+                    told |= cohort.waiting
         for member in told:
             member.notify()
 

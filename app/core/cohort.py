@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -14,7 +15,9 @@ from app.core.source import Source, Window
 from schema.codec import encode_around
 from schema.fields import Detail, GapReason
 from schema.frame import Frame
-from schema.messages import Gap, History
+from schema.messages import V1_ONLY, Gap, History
+from transports.base import Sink, Wire
+from transports.fan import Fan
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,10 @@ class Member(Protocol):
 
     def lost(self, channel: str, reason: str) -> None:
         """Say that a channel has nothing to say at present."""
+        ...
+
+    def part(self) -> None:
+        """Leave the fan-out; what comes from now on waits to be taken."""
         ...
 
 
@@ -77,7 +84,9 @@ class FrameCache:
 class Cohort:
     """Subscriptions with the same channel, host, interval and detail.
 
-    ``members`` are told of every message, ``waiting`` of the first publication at all.
+    ``members`` are its sessions. Those in ``fans`` get every message by fan-out, for each form
+    that it has on the wires; ``listeners`` are told of it and take it themselves. ``waiting`` are
+    told of the first publication at all. ``fanned_at`` is when something was fanned out last.
     """
 
     key: CohortKey
@@ -87,7 +96,55 @@ class Cohort:
     _cache: FrameCache
     _counters: Counters
     members: set[Member] = field(factory=set)
+    listeners: set[Member] = field(factory=set)
     waiting: set[Member] = field(factory=set)
+    fans: dict[tuple[Wire, bool], Fan] = field(factory=dict)
+    fanned_at: float = -math.inf
+
+    def enter(self, member: Member) -> None:
+        """Take a session in; it will be told of what comes."""
+        self.members.add(member)
+        self.listeners.add(member)
+
+    def leave(self, member: Member) -> None:
+        """Let a session go."""
+        for group in (self.members, self.listeners, self.waiting):
+            group.discard(member)
+
+    def join(self, member: Member, sink: Sink, *, heritage: bool) -> None:
+        """Give a session what comes by fan-out instead of telling it."""
+        self.listeners.discard(member)
+        self.fans.setdefault((sink.wire, heritage), Fan()).add(sink)
+
+    def part(self, member: Member, sink: Sink, *, heritage: bool) -> None:
+        """Tell a session again."""
+        fan = self.fans.get((sink.wire, heritage))
+        if fan is not None:
+            fan.discard(sink)
+        if member in self.members:
+            self.listeners.add(member)
+
+    def fan_out(self, publication: Publication, now: float) -> None:
+        """Write what a publication is for this cohort to all who are in its fans."""
+        if not any(self.fans.values()):
+            return
+        frames = []
+        if publication.hole is not None:
+            frames.append(self.hole(publication))
+        if self.due(publication):
+            frames.append(self.frame(publication))
+        self.send(frames, now)
+
+    def send(self, frames: Sequence[Frame], now: float) -> None:
+        """Write frames to all who are in the fans, each in its dialect and form."""
+        for (wire, heritage), fan in self.fans.items():
+            known = [frame for frame in frames if not (heritage and frame.kind in V1_ONLY)]
+            if known and fan:
+                sse = wire is Wire.SSE
+                fan.send(b"".join(frame.chunk if sse else frame.websocket for frame in known))
+                # A hole without a message leaves heritage clients out.
+                if frames[-1].kind not in V1_ONLY:
+                    self.fanned_at = now
 
     @property
     def ring(self) -> Ring:

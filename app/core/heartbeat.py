@@ -16,6 +16,11 @@ class Pulse(Protocol):
 
     last_sent: float
 
+    @property
+    def silent_since(self) -> float:
+        """When it was last sent something, in monotonic seconds."""
+        ...
+
     def beat(self) -> None:
         """Send a heartbeat."""
         ...
@@ -57,4 +62,4 @@ class Wheel:
 
     def _due(self, pulse: Pulse) -> int:
         # One spoke early, since the wheel is turned once for each.
-        return math.floor((pulse.last_sent + self._period_s) / RESOLUTION_S) - 1
+        return math.floor((pulse.silent_since + self._period_s) / RESOLUTION_S) - 1

@@ -20,11 +20,10 @@ from schema.errors import CloseCode, ErrorCode, InvalidMessage, ProtocolError
 from schema.fields import Detail
 from schema.frame import Frame
 from schema.messages import (
+    V1_ONLY,
     Batch,
     Error,
-    Gap,
     Heartbeat,
-    History,
     Ping,
     Reconnect,
     Resume,
@@ -32,7 +31,7 @@ from schema.messages import (
     Subscribed,
     Unsubscribe,
 )
-from transports.base import Close, Wire
+from transports.base import Close, Sink, Wire
 
 # A reader that missed at most so many messages gets them all, else a gap and the newest.
 CATCH_UP = 30
@@ -42,8 +41,6 @@ LANE = 128
 SLICE_S = 0.005
 MESSAGE_BYTES = 16 * 1024
 MAX_SUBSCRIPTIONS = 16
-# What only clients of pulsewire.v1 are told.
-V1_ONLY = frozenset({Subscribed.TAG, History.TAG, Gap.TAG, Reconnect.TAG})
 
 
 class Desk(Protocol):
@@ -52,6 +49,11 @@ class Desk(Protocol):
     @property
     def log(self) -> Log:
         """The log of the hub."""
+        ...
+
+    @property
+    def delivered(self) -> int:
+        """The newest seq that has been fanned out, or is just being."""
         ...
 
     def now(self) -> float:
@@ -100,14 +102,15 @@ class Session:
         "_reach",
         "_resumes",
         "_since",
+        "_sink",
         "_started",
         "_strikes",
         "_subscriptions",
-        "_wake",
         "close",
         "heritage",
         "last_sent",
         "more",
+        "wake",
         "wire",
     )
 
@@ -120,7 +123,7 @@ class Session:
         self.more = False
         self.last_sent = desk.now()
         self._desk = desk
-        self._wake = wake
+        self.wake = wake
         self._lane: list[Frame] = []
         self._pending: dict[str, Subscription] = {}
         self._subscriptions: dict[str, Subscription] = {}
@@ -131,6 +134,8 @@ class Session:
         self._beat = False
         self._started = False
         self._since: Cursor | None = None
+        # Set while the session is in the fans of its cohorts.
+        self._sink: Sink | None = None
         self._reach: Cursor | None = None
 
     # What the client says
@@ -143,7 +148,7 @@ class Session:
             self._obey(data)
         except ProtocolError as error:
             self.say(Error(self._desk.timestamp(), error.code, error.message, error.channel))
-        self._wake()
+        self.wake()
 
     def _obey(self, data: str | bytes) -> None:
         if not self._bucket.take(self._desk.now()):
@@ -196,7 +201,7 @@ class Session:
         cohort = self._desk.cohort(wanted)
         self._pending[channel] = Subscription(wanted, cohort)
         # A member from now on, so that the cohort lives while the cursor is being judged.
-        cohort.members.add(self)
+        cohort.enter(self)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         self._desk.check(message.channel)
@@ -206,15 +211,16 @@ class Session:
         for subscriptions in (self._pending, self._subscriptions):
             gone = subscriptions.pop(channel, None)
             if gone is not None:
-                gone.cohort.members.discard(self)
-                gone.cohort.waiting.discard(self)
+                if self._sink is not None:
+                    gone.cohort.part(self, self._sink, heritage=self.heritage)
+                gone.cohort.leave(self)
                 self._desk.released(gone.cohort)
 
     # What the hub says
 
     def notify(self) -> None:
         """Say that there is something to take."""
-        self._wake()
+        self.wake()
 
     def say(self, message: object, *, retry: int | None = None) -> None:
         """Put a control message into the lane; ``retry`` is what an EventSource is told to wait."""
@@ -226,20 +232,23 @@ class Session:
     def beat(self) -> None:
         """Send a heartbeat as soon as the wire is free."""
         self._beat = True
-        self._wake()
+        self.wake()
 
     def lost(self, channel: str, reason: str) -> None:
         """Tell the client that a channel has nothing to say at present."""
+        self._say_lost(channel, reason)
+        self.wake()
+
+    def _say_lost(self, channel: str, reason: str) -> None:
         error = ErrorCode.CHANNEL_UNAVAILABLE
         self.say(Error(self._desk.timestamp(), error, reason, channel))
-        self._wake()
 
     def farewell(self, after_ms: int) -> None:
         """Tell the client to come back after so long, and end."""
         if self.close is None:
             self.say(Reconnect(self._desk.timestamp(), "drain", after_ms), retry=after_ms)
             self._end(Close(CloseCode.RESTART, "server is restarting"))
-            self._wake()
+            self.wake()
 
     def _end(self, close: Close) -> None:
         self.close = self.close or close
@@ -252,8 +261,31 @@ class Session:
 
     # What the wire is given
 
+    def join(self, sink: Sink) -> None:
+        """Let the sink have what comes from now on by fan-out; all there was has been taken."""
+        self._sink = sink
+        for subscription in self._subscriptions.values():
+            if not subscription.opening:
+                subscription.cohort.join(self, sink, heritage=self.heritage)
+
+    def part(self) -> None:
+        """Leave the fan-out; what comes from now on waits to be taken."""
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            for subscription in self._subscriptions.values():
+                if not subscription.opening:
+                    subscription.position = self._desk.delivered
+                    subscription.cohort.part(self, sink, heritage=self.heritage)
+
+    @property
+    def silent_since(self) -> float:
+        """When the wire was last given something, in monotonic seconds."""
+        joined = [s.cohort for s in self._subscriptions.values() if self._sink and not s.opening]
+        return max([self.last_sent, *(cohort.fanned_at for cohort in joined)])
+
     def take(self) -> list[Frame]:
         """Return what the wire, being free, should be given now; empty if nothing."""
+        self.part()
         self.more = False
         frames: list[Frame] = []
         if self.close is None:
@@ -299,7 +331,8 @@ class Session:
         reason = self._desk.unavailable(cohort.key.channel)
         # A poller that knows already would be answered at once, again and again.
         if reason is not None and not (polled and resume.recovered):
-            self.lost(cohort.key.channel, reason)
+            # Who is woken may take at once, and this is said while something is being taken.
+            self._say_lost(cohort.key.channel, reason)
 
     def _data(self, spent: Callable[[], bool]) -> list[Frame]:
         """Take what is due of all channels, in the order of ``seq``; all of it or nothing."""

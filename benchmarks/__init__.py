@@ -1,0 +1,1 @@
+"""What a delivered message costs, here and with what people would use instead."""

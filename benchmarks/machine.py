@@ -1,0 +1,82 @@
+"""The machine: which processor is whose, and what a table should say about where it was made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("uvicorn", "starlette", "sse-starlette", "httptools", "websockets", "python-socketio")
+
+
+def processors() -> tuple[int, int]:
+    """Return the processor of the servers, and that of everything else.
+
+    Raises:
+        RuntimeError: there is but one, and a reader on it would be in the server's way.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) == 1:
+        raise RuntimeError("two processors are needed: one for the server, one for its readers")
+    return allowed[0], allowed[1]
+
+
+@contextlib.contextmanager
+def on_processor(number: int) -> Iterator[None]:
+    """Let the processes that are started inside run on one processor, with all their threads."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {number})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and its children hold as many connections as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def describe() -> list[str]:
+    """Return lines about the machine, the date and the versions of what was measured."""
+    return [
+        f"{time.strftime('%Y-%m-%d %H:%M')}, load {os.getloadavg()[0]:.1f} before the start",
+        f"{_processor()}, {os.cpu_count()} processors, Linux {platform.release()}",
+        f"Python {platform.python_version()}, " + ", ".join(filter(None, map(_package, PACKAGES))),
+        ", ".join(filter(None, (_node(), _nginx()))),
+    ]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _package(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return ""
+
+
+def _node() -> str:
+    return f"Node {_first_line('node', '--version')}" if shutil.which("node") else ""
+
+
+def _nginx() -> str:
+    return _first_line("nginx", "-v").rpartition(" ")[2] if shutil.which("nginx") else ""
+
+
+def _first_line(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).partition("\n")[0]

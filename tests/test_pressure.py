@@ -1,0 +1,303 @@
+"""Under pressure: no stream breaks, nothing is lost in silence, and who does not read hurts nobody.
+
+With ``PULSEWIRE_PRESSURE=1`` the numbers are those that were promised, and it takes some minutes;
+the figures are logged (``--log-cli-level=INFO``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import psutil
+import pytest
+from attrs import define, field
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn import Config
+
+from app.server import make_config
+from app.settings import Settings
+from tests.raw import Piece, RawClient, open_raw
+from tests.received import Message, seq_of
+from tests.serving import DrivenHub, Served, driven_hub, serving
+from tests.synthetic import SyntheticSource
+from transports.base import DIRECT
+from transports.direct import Direct
+from transports.stall import StallWatch
+
+FULL = os.environ.get("PULSEWIRE_PRESSURE") == "1"
+WIRES = ("websocket", "sse")
+SWALLOWED_MAX = 64 * 1024
+DESCRIPTORS = Path("/proc/self/fd")
+
+logger = logging.getLogger(__name__)
+
+
+async def until(condition: Callable[[], object], patience_s: float = 20) -> None:
+    """Wait until something has become true."""
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        await asyncio.sleep(0.001)
+
+
+@contextlib.contextmanager
+def leaving(clients: Sequence[RawClient]) -> Iterator[None]:
+    """Close clients in the end."""
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.close()
+
+
+def connections(served: Served) -> list[Direct]:
+    """Return the server's connections, as its protocol classes know them."""
+    assert served.server is not None
+    return [cast("Direct", each) for each in served.server.server_state.connections]
+
+
+def fanned(hub: DrivenHub) -> int:
+    """Count the sinks in the fans."""
+    return sum(len(fan) for cohort in hub._cohorts.values() for fan in cohort.fans.values())
+
+
+def without_sink(app: ASGIApp) -> ASGIApp:
+    """Hide the direct path from an application."""
+
+    async def hidden(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.get("extensions", {}).pop(DIRECT, None)
+        await app(scope, receive, send)
+
+    return hidden
+
+
+@pytest.fixture(params=["direct", "ordinary"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways through our protocol classes."""
+
+    def make(settings: Settings, app: ASGIApp, watch: StallWatch) -> Config:
+        return make_config(settings, without_sink(app), watch)
+
+    if request.param == "ordinary":
+        monkeypatch.setattr("tests.serving.make_config", make)
+    return str(request.param)
+
+
+@pytest.fixture(params=WIRES)
+def wire(request: pytest.FixtureRequest) -> str:
+    """The wires of a stream."""
+    return str(request.param)
+
+
+# Integrity
+
+
+@define(eq=False)
+class Grid:
+    """What was published: both channels at each tick, so that seq tells all; and what is due."""
+
+    channels: tuple[str, ...] = ("alpha", "beta")
+    tick: int = 0
+    due: dict[tuple[str, int], list[int]] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.due = {(channel, k): [] for channel in self.channels for k in (1, 2, 3)}
+
+    def publish(self, hub: DrivenHub) -> None:
+        """Publish a tick."""
+        self.tick += 1
+        for (channel, ticks), seqs in self.due.items():
+            if self.tick == 1 or self.tick % ticks == 0:
+                seqs.append(2 * self.tick - 1 + self.channels.index(channel))
+        hub.tick(self.tick)
+
+
+@define(eq=False)
+class Account:
+    """One channel of one client, held against the grid: ``last`` is the newest seq it has.
+
+    ``free`` is set while a snapshot may come, which need not be due.
+    """
+
+    due: list[int]
+    last: int | None = None
+    free: bool = True
+    gap: tuple[int, int, int] | None = None
+    got: int = 0
+    missed: int = 0
+
+    def between(self, low: int, high: int) -> int:
+        """Count what is due above one seq and below another."""
+        return bisect_left(self.due, high) - bisect_right(self.due, low)
+
+    def declare(self, gap: Message) -> None:
+        """Take a gap: it begins where the client is, and its count is exact."""
+        low, high = seq_of(gap.body["from"]), seq_of(gap.body["to"])
+        assert self.gap is None
+        assert self.last is not None
+        assert self.between(self.last, low + 1) == 0, "something before the gap is missing"
+        assert gap.body["missed"] == self.between(low, high)
+        self.gap = (low, high, gap.body["missed"])
+
+    def deliver(self, seq: int, *, heritage: bool) -> None:
+        """Take a message: it is above the last, and nothing is missing but what was declared."""
+        if self.last is None:
+            self.last = seq - 1
+        assert seq > self.last
+        lost = self.between(self.last, seq)
+        if self.gap is None:
+            assert lost == 0 or heritage, f"{lost} lost in silence between {self.last} and {seq}"
+        else:
+            assert self.gap[1] == seq, "a gap precedes the message that it leads to"
+        assert self.free or self.due[bisect_left(self.due, seq)] == seq
+        self.got += 1
+        self.missed += lost
+        self.last, self.gap, self.free = seq, None, False
+
+
+@define(eq=False)
+class Witness:
+    """A client that reads at its own pace, talks, and checks each message as it comes."""
+
+    raw: RawClient
+    number: int
+    accounts: dict[str, Account]
+    heritage: bool = False
+    newest: int = 0
+    asked: list[tuple[str, int]] = field(factory=list)
+    acknowledged: int = 0
+    kinds: dict[str, int] = field(factory=dict)
+
+    def see(self, piece: Piece) -> None:
+        """Check a message against what was published."""
+        assert piece.kind == "message"
+        kind, seq, message = read(self.raw, piece)
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        if seq:
+            self.accounts[kind].deliver(seq, heritage=self.heritage)
+            # Of all channels together the order is that of seq, but for what was asked for again.
+            assert seq > self.newest or self.acknowledged
+            self.newest = seq
+        elif kind == "gap":
+            self.accounts[message.body["channel"]].declare(message)
+        elif kind == "subscribed":
+            self._resumed(message)
+
+    def _resumed(self, message: Message) -> None:
+        if self.asked:
+            channel, since = self.asked.pop(0)
+            assert channel == message.body["channel"]
+            account = self.accounts[channel]
+            account.last, account.free = since, not message.body["resume"]["recovered"]
+            self.acknowledged += 1
+
+    async def talk(self, chance: random.Random) -> None:
+        """Say something that is answered among the data."""
+        channel = chance.choice(list(self.accounts))
+        last = self.accounts[channel].last
+        what = chance.randrange(3)
+        if what == 0:
+            await self.raw.say('{"type":"ping"}')
+        elif what == 1 or last is None or self.heritage:
+            await self.raw.say("nonsense")
+        elif not self.asked:
+            # Resume in the middle of the stream: what is under way comes once more after this.
+            interval = 1000 if channel == "alpha" else 2000
+            since = f"{EPOCH}:{last}"
+            self.asked.append((channel, last))
+            await self.raw.say(
+                f'{{"type":"subscribe","channel":"{channel}","interval":{interval},"since":"{since}"}}'
+            )
+
+    def done(self) -> bool:
+        """Tell whether it has the newest message of each channel."""
+        return all(account.last == account.due[-1] for account in self.accounts.values())
+
+    def dawdle(self, tick: int) -> None:
+        """Read less than what is published, and for long not at all."""
+        if (tick + self.number * 7) % 300 < 200 and (tick + self.number) % 5 == 0:
+            self.raw.read(1000)
+
+
+EPOCH = "pressure"
+_read: dict[bytes, tuple[str, int, Message]] = {}
+
+
+def read(raw: RawClient, piece: Piece) -> tuple[str, int, Message]:
+    """Read a message, its type and seq; one that many get is parsed once."""
+    known = _read.get(piece.data)
+    if known is None:
+        if len(_read) > 10_000:
+            _read.clear()
+        message = raw.decoder.message(piece)
+        known = (message.kind, message.seq if message.is_data else 0, message)
+        _read[piece.data] = known
+    return known
+
+
+async def witness(served: Served, grid: Grid, number: int, *, slow: bool) -> Witness:
+    """Let a client in, of one of several kinds."""
+    wire = WIRES[number % 2]
+    heritage = wire == "websocket" and number % 5 == 0
+    wanted = [{"alpha": 1}, {"alpha": 1, "beta": 2}, {"beta": 2}][number % 3]
+    channels = ",".join(f"{channel}:{ticks}000" for channel, ticks in wanted.items())
+    raw = await open_raw(
+        wire, served, channels, heritage=heritage, rcvbuf=4096 if slow else None
+    )
+    accounts = {channel: Account(grid.due[channel, ticks]) for channel, ticks in wanted.items()}
+    client = Witness(raw, number, accounts, heritage=heritage)
+    for piece in raw.pieces:
+        client.see(piece)
+    raw.pieces.clear()
+    raw.on_piece = client.see
+    return client
+
+
+@pytest.mark.timeout(1800 if FULL else 60)
+async def test_every_stream_is_whole_and_tells_what_it_lacks() -> None:
+    """Two hundred clients, a third of them slow, all of them talking."""
+    messages = 50_000 if FULL else 2_000
+    chance, grid = random.Random(1), Grid()
+    hub = driven_hub([SyntheticSource(name, padding=100) for name in grid.channels], Settings(), EPOCH)
+    async with serving(hub) as served:
+        grid.publish(hub)
+        clients = [await witness(served, grid, n, slow=n % 3 == 2) for n in range(198)]
+        slow, fast = clients[2::3], [c for n, c in enumerate(clients) if n % 3 != 2]
+        with leaving([client.raw for client in clients]):
+            for client in fast:
+                client.raw.listen()
+            talkers = [client for client in clients if client.raw.decoder.WIRE == "websocket"]
+            while grid.tick < messages // 2:
+                grid.publish(hub)
+                if grid.tick % 4 == 0:
+                    await chance.choice(talkers).talk(chance)
+                for client in slow:
+                    client.dawdle(grid.tick)
+                await asyncio.sleep(0)
+            for client in slow:
+                client.raw.widen(1 << 20)
+                client.raw.listen()
+            for client in clients:
+                await until(client.done)
+        gaps = sum(client.kinds.get("gap", 0) for client in slow)
+        missed = sum(a.missed for client in slow for a in client.accounts.values())
+        got = sum(a.got for client in clients for a in client.accounts.values())
+        answers = sum(c.kinds.get("error", 0) + c.kinds.get("heartbeat", 0) for c in clients)
+        again = sum(client.acknowledged for client in clients)
+        logger.info(
+            "%d messages: %d delivered, %d gaps, %d missed, %d answers, %d resumed",
+            *(messages, got, gaps, missed, answers, again),
+        )
+        for client in fast:
+            assert "gap" not in client.kinds
+            assert not any(account.missed for account in client.accounts.values())
+        assert min(gaps, missed, answers, again) > 0
