@@ -31,6 +31,7 @@ from app.settings import Settings
 from tests.process import PATIENCE_S, Process, client, environment, running
 from tests.serving import Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
+from transports.stall import StallWatch
 
 SYNTHETIC = ("-m", "tests.synthetic_server")
 V1 = Subprotocol("pulsewire.v1")
@@ -196,7 +197,8 @@ async def test_an_application_that_cannot_start_is_status_3(
         raise OSError("no clock")
 
     hub = driven_hub([], Settings())
-    server = DrainingServer(make_config(Settings(), app), hub, 0)
+    watch = StallWatch(1)
+    server = DrainingServer(make_config(Settings(), app, watch), hub, 0, watch)
     with bind(Settings(port=0)) as sock, pytest.raises(SystemExit, match="3"):
         await server.serve([sock])
 
@@ -419,14 +421,13 @@ async def test_a_server_that_is_just_stopped_cuts_its_clients(
 
 async def test_a_signal_after_the_end_changes_nothing() -> None:
     """The event loop that it would be handed to may be closed by then."""
-    ended = hub()
-    async with serving(ended) as served:
+    async with serving(hub()) as served:
         pass
     assert served.server is not None
     served.server.handle_exit(signal.SIGTERM, None)
     await asyncio.sleep(0)
 
-    assert not ended.draining
+    assert served.server._drain is None
 
 
 async def test_a_drain_that_fails_is_logged_and_the_server_ends(

@@ -23,7 +23,7 @@ from benchmarks.payload import CHANNEL, SIZE
 from benchmarks.servers.collection import Collector
 from benchmarks.servers.control import announce, obey
 from schema.fields import Detail
-from schema.messages import DataMessage
+from schema.messages import DataMessage, Subscribe
 
 
 @frozen
@@ -89,7 +89,7 @@ def driven(settings: Settings) -> DrivenHub:
     source = BenchSource()
     hub = DrivenHub([source], create_hub(settings, [source]).settings)
     asyncio.run(hub.tick(time.monotonic_ns()))
-    bare = hub.newest(CHANNEL)
+    bare = hub.newest(Subscribe(CHANNEL))
     # The cursor will have a digit more.
     source.padding = SIZE - len(bare.text if bare else b"") - 1
     return DrivenHub([source], hub.settings)
