@@ -86,7 +86,7 @@ class DrainingServer(Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
         """Drain on the first signal, stop on the second."""
         self._signals += 1
-        if self._signals == 2 and signal.getsignal(sig) == self.handle_exit:  # noqa: PLR2004
+        if self._signals == 2 and signal.getsignal(sig) == self.handle_exit:  # noqa: PLR2004 - the second
             # An event loop that is stuck, in writing its log to a full pipe say, would never know;
             # SIGALRM, which nobody handles, ends the process without it.
             signal.setitimer(signal.ITIMER_REAL, LAST_RESORT_S)

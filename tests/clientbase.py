@@ -142,12 +142,12 @@ class Client(ABC):
             messages.append(await self.receive())
         return messages
 
-    async def ended(self) -> int | None:
+    async def ended(self, timeout: float = PATIENCE_S) -> int | None:  # noqa: ASYNC109
         """Take in what still comes, and return the close code."""
         with contextlib.suppress(TimeoutError):
             try:
                 while True:
-                    await self.receive()
+                    await self.receive(timeout)
             except EndedError as end:
                 return end.code
         raise AssertionError("the stream goes on")

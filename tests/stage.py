@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import pytest
 from attrs import define, field
 
+from app.core.broadcaster import Broadcaster
 from app.core.clock import Clock
 from app.core.source import Source
 from app.settings import Settings
@@ -24,14 +25,6 @@ from tests.serving import SERVERS, DrivenHub, Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
 
 PATIENCE_S = 10.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something has become true in this process, that nobody announces."""
-    patience = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < patience, "it never came true"
-        await asyncio.sleep(0.001)
 
 
 @define(eq=False)
@@ -107,21 +100,28 @@ class Stage:
         else:
             await client.until("subscribed")
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something has become true in this process, that nobody announces."""
+        patience = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < patience, "it never came true"
+            await asyncio.sleep(0.001)
+
     async def parked(self, polls: int) -> None:
         """Wait until so many polls are held."""
-        await until(lambda: self.hub.clients()[PollClient.WIRE] == polls)
+        await self.until(lambda: self.hub.clients()[PollClient.WIRE] == polls)
 
     async def rendered(self, renders: int) -> None:
         """Wait until so many messages have been rendered, and so are on their way."""
-        await until(lambda: self.hub.counters.renders >= renders)
+        await self.until(lambda: self.hub.counters.renders >= renders)
 
     async def calm(self, tasks: int) -> None:
         """Wait until no more than so many tasks are left in this process."""
-        await until(lambda: len(asyncio.all_tasks()) <= tasks)
+        await self.until(lambda: len(asyncio.all_tasks()) <= tasks)
 
     async def gone(self, left: int) -> None:
         """Wait until the server knows of no more than so many clients."""
-        await until(lambda: len(self.hub.sessions) <= left)
+        await self.until(lambda: len(self.hub.sessions) <= left)
 
     async def dismiss(self) -> None:
         """Let all clients go."""
@@ -134,6 +134,12 @@ class Stage:
         assert self.hub.cohorts == 0
 
 
+class LiveHub(DrivenHub):
+    """A hub with samplers that run by the clock."""
+
+    start = Broadcaster.start
+
+
 class Opener(Protocol):
     """Sets up a stage: ``async with stage("alpha", max_clients=3) as at``."""
 
@@ -141,10 +147,11 @@ class Opener(Protocol):
         self,
         *channels: str,
         sources: Sequence[Source] = (),
+        live: bool = False,
         epoch: str | None = None,
         **settings: Any,  # noqa: ANN401 - as Settings has them
     ) -> contextlib.AbstractAsyncContextManager[Stage]:
-        """Serve synthetic channels, or any sources."""
+        """Serve synthetic channels, or any sources; ``live`` ones are sampled by the clock."""
 
 
 @pytest.fixture(params=SERVERS)
@@ -175,13 +182,16 @@ def stage(leaving: list[asyncio.Future[None]], server: str) -> Opener:
     async def opened(
         *channels: str,
         sources: Sequence[Source] = (),
+        live: bool = False,
         epoch: str | None = None,
         **settings: Any,  # noqa: ANN401 - as Settings has them
     ) -> AsyncIterator[Stage]:
         chosen = Settings(**settings)
-        hub = driven_hub(sources or [SyntheticSource(name) for name in channels], chosen, epoch)
-        hand = HandClock()
-        hub.clock = hand.clock
+        sources = sources or [SyntheticSource(name) for name in channels]
+        hub = driven_hub(sources, chosen, epoch)
+        if live:
+            hub = LiveHub(sources, hub.settings)
+        hub.clock = (hand := HandClock()).clock
         stack = contextlib.AsyncExitStack()
         set_up = Stage(await stack.enter_async_context(serving(hub, chosen, server)), hub, hand)
         try:

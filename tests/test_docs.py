@@ -31,7 +31,7 @@ from starlette.routing import Route
 import app
 from app.cli import command as pulsewire
 from app.core.rate import BURST, RATE_PER_S
-from app.core.session import CATCH_UP, LANE, MAX_SUBSCRIPTIONS, MESSAGE_BYTES, SLICE_S, V1_ONLY
+from app.core.session import CATCH_UP, LANE, MAX_SUBSCRIPTIONS, MESSAGE_BYTES, SLICE_S
 from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES
 from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S
@@ -41,6 +41,7 @@ from schema.cursor import PATTERN
 from schema.errors import CloseCode, ErrorCode
 from schema.fields import HISTORY_MAX, INTERVAL_MAX_MS, INTERVAL_MIN_MS, GapReason, ResumeReason
 from schema.jsonschema import message_schema
+from schema.messages import V1_ONLY
 from schema.metrics import MetricsMessage, Standard
 from schema.query import WAIT_MAX_S, WAIT_S, parse_stream
 from tests.process import running

@@ -205,7 +205,8 @@ async def test_a_drain_ends_in_time_even_if_not_all_have_gone(
         guest.pause = partial(loop.call_later, at * 0.6 * STILL_S)
     begin = time.monotonic()
 
-    await drain(hub, 0)
+    # In a task: coverage on Python 3.11 goes blind in a coroutine that a timeout passes through.
+    await asyncio.create_task(drain(hub, 0))
 
     assert FLUSH_S <= time.monotonic() - begin < FLUSH_S + SLACK_S
     assert f"{len(hub.sessions)} clients were left" in caplog.text

@@ -76,6 +76,7 @@ class Hopping(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.stack = contextlib.AsyncExitStack()
         self.tick = 0
+        self.asleep: set[str] = set()
 
     @initialize(history=st.sampled_from([60, 900]), padding=st.sampled_from([*SOURCES]))
     def start(self, history: int, padding: int) -> None:
@@ -99,6 +100,7 @@ class Hopping(RuleBasedStateMachine):
 
     def _new_hub(self) -> DrivenHub:
         self.tick = 0
+        self.asleep.clear()
         sources = SOURCES[self.ledger.padding]
         return driven_hub(sources, self.settings, epoch=self.ledger.begin())
 
@@ -153,7 +155,9 @@ class Hopping(RuleBasedStateMachine):
     @precondition(lambda self: self.wire is not None)
     @rule()
     def arrive(self) -> None:
-        """Read all that is due."""
+        """Read all that is due; who waits for a source that sleeps has to wait for it to wake."""
+        if self.asleep:
+            self._run(self._publish())
         self._run(self.traveller.arrive())
 
     @precondition(lambda self: self.wire is not None)
@@ -216,8 +220,18 @@ class Hopping(RuleBasedStateMachine):
         if any(entry is not None and entry.tick < self.tick - 1 for entry in newest):
             # A sampler never passes over a missing tick in silence.
             hole = hole or GapReason.SOURCE
+        if self.asleep & set(channels):
+            hole = GapReason.IDLE
+        self.asleep -= set(channels)
         self.ledger.note(self.tick, channels, hole)
         self.phoenix.hub.tick(self.tick, *channels, hole=hole)
+
+    @rule(channel=st.sampled_from(CHANNELS))
+    def doze(self, channel: str) -> None:
+        """Let a source fall asleep until its next publication."""
+        hub = self.phoenix.hub
+        hub.log.ring(channel, hub.settings.host).asleep = True
+        self.asleep.add(channel)
 
     @precondition(lambda self: self.wire in {"websocket", "sse"})
     @rule(asked=st.booleans())

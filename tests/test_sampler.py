@@ -205,6 +205,17 @@ async def test_a_tick_that_comes_late_is_no_hole_while_none_is_skipped() -> None
     assert (late.tick, late.hole, seconds(late)) == (5, None, 5.6)
 
 
+async def test_a_timer_that_fires_a_hair_early_fires_for_its_tick() -> None:
+    """Also after some that were missed."""
+    async with bench() as at:
+        await at.run(5)
+        late = await at.late(3.9995)
+        lateness = at.sampler.lateness
+
+    assert (late.tick, late.hole) == (8, GapReason.OVERLOAD)
+    assert lateness == pytest.approx(-0.0005)
+
+
 @pytest.mark.parametrize("late", [1.9, 3.9])
 async def test_after_a_late_sample_the_next_one_keeps_its_distance(late: float) -> None:
     """A window of some milliseconds would make a spike of any rate."""
@@ -382,11 +393,13 @@ async def test_a_source_that_hangs_does_not_hold_up_another() -> None:
     manual = ManualClock(now=ORIGIN)
     async with bench(manual=manual) as stuck, bench(manual=manual) as well:
         gate = stuck.hang()
+        moment = await manual.sleeping(2)
         while len(well.reports) < 6:
-            await manual.wake(2)
+            manual.advance_to(moment)
+            moment = await manual.sleeping(2)
         await stuck.release(gate)
 
-    assert [(report.tick, report.hole) for report in well.reports] == [(t, None) for t in range(6)]
+    assert [(r.tick, r.hole) for r in well.reports] == [(tick, None) for tick in range(6)]
     assert [(r.tick, r.reading) for r in stuck.reports[:6]] == [(t, None) for t in range(6)]
 
 

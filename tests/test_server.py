@@ -31,6 +31,7 @@ from app.settings import Settings
 from tests.process import PATIENCE_S, Process, client, environment, running
 from tests.serving import Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
+from transports.stall import StallWatch
 
 SYNTHETIC = ("-m", "tests.synthetic_server")
 V1 = Subprotocol("pulsewire.v1")
@@ -196,7 +197,8 @@ async def test_an_application_that_cannot_start_is_status_3(
         raise OSError("no clock")
 
     hub = driven_hub([], Settings())
-    server = DrainingServer(make_config(Settings(), app), hub, 0)
+    watch = StallWatch(1)
+    server = DrainingServer(make_config(Settings(), app, watch), hub, 0, watch)
     with bind(Settings(port=0)) as sock, pytest.raises(SystemExit, match="3"):
         await server.serve([sock])
 
@@ -277,7 +279,7 @@ async def test_a_second_signal_of_either_kind_ends_it_at_once() -> None:
             assert not [line for line in process.faults if "source failing is failing" not in line]
 
 
-@pytest.mark.parametrize("delay", [0, 0.01, 0.03, 0.1])
+@pytest.mark.parametrize("delay", [0, 0.05])
 async def test_signals_while_it_starts_end_it_too(delay: float) -> None:
     """From the moment that it has said where it is."""
     async with running() as process:
@@ -415,6 +417,17 @@ async def test_a_server_that_is_just_stopped_cuts_its_clients(
 
     assert CUT_S <= time.monotonic() - begin < 2 * CUT_S + 0.5
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_signal_after_the_end_changes_nothing() -> None:
+    """The event loop that it would be handed to may be closed by then."""
+    async with serving(hub()) as served:
+        pass
+    assert served.server is not None
+    served.server.handle_exit(signal.SIGTERM, None)
+    await asyncio.sleep(0)
+
+    assert served.server._drain is None
 
 
 async def test_a_drain_that_fails_is_logged_and_the_server_ends(

@@ -608,6 +608,23 @@ def test_a_source_that_has_yet_to_begin_is_waited_for() -> None:
     assert (client.calls, client.told()) == (calls + 1, [])
 
 
+def test_who_waits_is_told_of_a_first_message_off_the_grid() -> None:
+    """Once, and only who is still there."""
+    at = Stage()
+    at.tick(1, 8)
+    at.sleep("beta")
+    waiting, gone = (at.live("beta", interval=60_000) for _ in range(2))
+    gone.say("unsubscribe", channel="beta")
+    calls = [waiting.calls, gone.calls]
+
+    at.tick(9)
+    assert waiting.told() == ["beta e:18"]
+    at.tick(10)
+
+    assert [waiting.calls, gone.calls] == [calls[0] + 1, calls[1]]
+    assert [waiting.told(), gone.told()] == [[], []]
+
+
 @pytest.mark.parametrize(
     ("since", "reason", "missed"), [("e:2", "too_old", 399), ("other:5", "epoch_changed", None)]
 )

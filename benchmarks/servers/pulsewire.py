@@ -24,7 +24,7 @@ from benchmarks.servers.collection import Collector
 from benchmarks.servers.control import announce, obey
 from schema.messages import Subscribe
 from schema.fields import Detail
-from schema.messages import DataMessage
+from schema.messages import DataMessage, Subscribe
 
 
 @frozen
