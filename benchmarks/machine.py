@@ -45,6 +45,11 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def nginx() -> str | None:
+    """Find nginx, which Debian has where only root looks."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 def describe() -> list[str]:
     """Return lines about the machine, the date and the versions of what was measured."""
     return [
@@ -74,7 +79,8 @@ def _node() -> str:
 
 
 def _nginx() -> str:
-    return _first_line("nginx", "-v").rpartition(" ")[2] if shutil.which("nginx") else ""
+    program = nginx()
+    return _first_line(program, "-v").rpartition(" ")[2] if program else ""
 
 
 def _first_line(*command: str) -> str:

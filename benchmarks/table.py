@@ -67,10 +67,10 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _groups(results: Sequence[Result]) -> list[list[Result]]:
-    """Gather the rounds of each row and load, smaller loads first."""
+    """Gather the rounds of each row and load, the fastest ticks first."""
     keys = dict.fromkeys((result.row.name, result.load) for result in results)
     groups = [[r for r in results if (r.row.name, r.load) == key] for key in keys]
-    return sorted(groups, key=lambda group: group[0].load.clients)
+    return sorted(groups, key=lambda group: -group[0].load.hz)
 
 
 def _cells(group: Sequence[Result], results: Sequence[Result]) -> list[str]:
@@ -79,7 +79,7 @@ def _cells(group: Sequence[Result], results: Sequence[Result]) -> list[str]:
 
     row, load = group[0].row, group[0].load
     mark = " \\*" if any(result.figures.saturated for result in group) else ""
-    # The processor's state as the floor met it, which connects without a word, is no accept.
+    # Its clients are accepted without a word.
     floor = row.dialect == "raw"
     pauses = [r.figures.pause_ms for r in group if r.figures.pause_ms is not None]
     late = [median(r.figures.spread_ms[at] for r in group) for at in (0, 1)]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import on_processor, processors
+from benchmarks.machine import nginx, on_processor, processors
 from benchmarks.payload import payload
 from benchmarks.servers.control import announce, moments, say
 
@@ -47,10 +46,10 @@ http {{
 
 def module() -> Path | None:
     """Find the module of the nginx that is in the path; None if one of the two is missing."""
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if nginx is None:
+    program = nginx()
+    if program is None:
         return None
-    found = Path(nginx).resolve().parent.parent / "lib" / "nginx" / "modules" / MODULE
+    found = Path(program).resolve().parent.parent / "lib" / "nginx" / "modules" / MODULE
     return found if found.exists() else None
 
 
@@ -61,8 +60,8 @@ def start(found: Path, port: int, folder: str) -> subprocess.Popen[bytes]:
     )
     file = Path(folder) / "nginx.conf"
     file.write_text(configuration, encoding="utf-8")
-    nginx = found.parents[3] / "sbin" / "nginx"
-    return subprocess.Popen([nginx, "-p", f"{folder}/", "-c", file, "-e", "stderr"])
+    program = found.parents[3] / "sbin" / "nginx"
+    return subprocess.Popen([program, "-p", f"{folder}/", "-c", file, "-e", "stderr"])
 
 
 def worker(master: int) -> int:
@@ -71,7 +70,7 @@ def worker(master: int) -> int:
     return int(children.read_text(encoding="utf-8").split()[0])
 
 
-def connect(nginx: subprocess.Popen[bytes], port: int) -> http.client.HTTPConnection:
+def connect(server: subprocess.Popen[bytes], port: int) -> http.client.HTTPConnection:
     """Connect to nginx as soon as it answers, when all memory is taken that it takes at first.
 
     Raises:
@@ -83,7 +82,7 @@ def connect(nginx: subprocess.Popen[bytes], port: int) -> http.client.HTTPConnec
             connection.request("GET", "/pub")
             connection.getresponse().read()
         except ConnectionRefusedError:
-            if nginx.poll() is not None:
+            if server.poll() is not None:
                 raise
             connection.close()
             time.sleep(0.01)
@@ -107,17 +106,17 @@ def main() -> None:
     port, (servers, others) = int(sys.argv[1]), processors()
     with tempfile.TemporaryDirectory() as folder:
         with on_processor(servers):
-            nginx = start(module() or Path(MODULE), port, folder)
+            server = start(module() or Path(MODULE), port, folder)
         os.sched_setaffinity(0, {others})
         try:
-            connection = connect(nginx, port)
-            announce(port, nginx.pid, worker(nginx.pid))
+            connection = connect(server, port)
+            announce(port, server.pid, worker(server.pid))
             for line in sys.stdin:
                 _, hz, seconds = line.split()
                 say({"ticks": publish(connection, float(hz), float(seconds)), "pause_ms": None})
         finally:
-            nginx.terminate()
-            nginx.wait()
+            server.terminate()
+            server.wait()
 
 
 if __name__ == "__main__":
