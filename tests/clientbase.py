@@ -9,7 +9,6 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
-from weakref import WeakKeyDictionary
 
 import httpx
 from attrs import define, field, frozen
@@ -192,16 +191,18 @@ class Client(ABC):
     def _sockets(self) -> Iterator[Any]: ...
 
 
-_checkers: WeakKeyDictionary[Served, Checker] = WeakKeyDictionary()
+_checkers: dict[frozenset[tuple[str, type]], Checker] = {}
 
 
 async def checker_of(served: Served) -> Checker:
-    """Return the checker for a server's own schema, which is asked for once."""
-    if served not in _checkers:
+    """Return the checker for a server's own schema, asked for once for the same sources."""
+    samplers = served.hub.samplers
+    sources = frozenset((name, type(sampler.source)) for name, sampler in samplers.items())
+    if sources not in _checkers:
         async with http_client(served) as http:
             response = await http.get("/api/schema")
-        _checkers[served] = Checker(response.json())
-    return _checkers[served]
+        _checkers[sources] = Checker(response.json())
+    return _checkers[sources]
 
 
 def http_client(served: Served, *, rcvbuf: int | None = None) -> httpx.AsyncClient:

@@ -17,6 +17,8 @@ from jsonschema import Draft202012Validator
 
 Body = dict[str, Any]
 
+# Messages that hold others, and under which key.
+CONTAINERS = {"history": "items", "batch": "messages"}
 _DECODER = json.JSONDecoder()
 # One line for each field, in this order, ended by LF: stricter than the standard.
 _EVENT = re.compile(
@@ -96,6 +98,13 @@ def texts_in(text: str, key: str) -> list[str]:
     return texts
 
 
+def may_hold(container: str, inner: Body) -> bool:
+    """Tell whether a message may stand in a history or a batch."""
+    if container == "history":
+        return "data" in inner or inner["type"] == "gap"
+    return inner["type"] not in {"batch", "connected", "subscribed", "heartbeat"}
+
+
 class Checker:
     """Holds messages against a JSON Schema in which no key may appear that it does not name."""
 
@@ -106,11 +115,19 @@ class Checker:
         self._seen: set[str] = set()
 
     def check(self, text: str) -> None:
-        """Fail on a message that is none of the schema's."""
-        if text not in self._seen:
-            body = parse(text)
-            self._validator(body["type"]).validate(body)
-            self._seen.add(text)
+        """Fail on a message that is none of the schema's, or that holds one."""
+        if text in self._seen:
+            return
+        body = parse(text)
+        key = CONTAINERS.get(body["type"])
+        if key is not None:
+            # Each text by itself: so it is checked once, wherever it stands.
+            for inner in texts_in(text, key):
+                assert may_hold(body["type"], parse(inner)), f"{inner} in a {body['type']}"
+                self.check(inner)
+            body[key] = []
+        self._validator(body["type"]).validate(body)
+        self._seen.add(text)
 
     def _validator(self, kind: str) -> Draft202012Validator:
         if kind not in self._validators:
