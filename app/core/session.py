@@ -189,10 +189,9 @@ class Session:
 
     def _subscribe(self, wanted: Subscribe) -> None:
         channel = wanted.channel
-        if self.heritage:
-            if wanted.detail is Detail.FULL:
-                msg = "detail: must be one of simple, standard without the subprotocol pulsewire.v1"
-                raise InvalidMessage(msg)
+        if self.heritage and wanted.detail is Detail.FULL:
+            msg = "detail: must be one of simple, standard without the subprotocol pulsewire.v1"
+            raise InvalidMessage(msg)
         self._desk.check(channel, wanted.detail)
         if len({channel, *self._subscriptions, *self._pending}) > MAX_SUBSCRIPTIONS:
             msg = f"at most {MAX_SUBSCRIPTIONS} subscriptions on one connection"
