@@ -23,6 +23,7 @@ from uvicorn.server import HANDLED_SIGNALS
 from app.core.broadcaster import Broadcaster
 from app.drain import drain
 from app.factory import create_app
+from app.garbage import calm
 from app.listen import BACKLOG, ListenError, bind, raise_descriptor_limit, release, url
 from app.settings import Settings
 from transports.direct import Direct, protocols
@@ -177,6 +178,7 @@ def serve(settings: Settings, hub: Broadcaster | None = None) -> int:
     config = make_config(settings, app, watch)
     _load(config, settings)
     server = DrainingServer(config, app.state.hub, settings.drain, watch)
+    calm()
     with bind(settings) as sock:
         for number in HANDLED_SIGNALS:
             signal.signal(number, server.handle_exit)

@@ -13,7 +13,7 @@ import os
 import random
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -96,6 +96,10 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def wire(request: pytest.FixtureRequest) -> str:
     """The wires of a stream."""
     return str(request.param)
+
+
+def data_seqs(client: RawClient) -> list[int]:
+    return [message.seq for message in client.messages if message.is_data]
 
 
 # Integrity
@@ -248,11 +252,9 @@ async def witness(served: Served, grid: Grid, number: int, *, slow: bool) -> Wit
     """Let a client in, of one of several kinds."""
     wire = WIRES[number % 2]
     heritage = wire == "websocket" and number % 5 == 0
-    wanted = [{"alpha": 1}, {"alpha": 1, "beta": 2}, {"beta": 2}][number % 3]
+    wanted = [{"alpha": 1}, {"alpha": 1, "beta": 2}, {"beta": 2}][number // 3 % 3]
     channels = ",".join(f"{channel}:{ticks}000" for channel, ticks in wanted.items())
-    raw = await open_raw(
-        wire, served, channels, heritage=heritage, rcvbuf=4096 if slow else None
-    )
+    raw = await open_raw(wire, served, channels, heritage=heritage, rcvbuf=4096 if slow else None)
     accounts = {channel: Account(grid.due[channel, ticks]) for channel, ticks in wanted.items()}
     client = Witness(raw, number, accounts, heritage=heritage)
     for piece in raw.pieces:
@@ -267,7 +269,9 @@ async def test_every_stream_is_whole_and_tells_what_it_lacks() -> None:
     """Two hundred clients, a third of them slow, all of them talking."""
     messages = 50_000 if FULL else 2_000
     chance, grid = random.Random(1), Grid()
-    hub = driven_hub([SyntheticSource(name, padding=100) for name in grid.channels], Settings(), EPOCH)
+    hub = driven_hub(
+        [SyntheticSource(name, padding=100) for name in grid.channels], Settings(), EPOCH
+    )
     async with serving(hub) as served:
         grid.publish(hub)
         clients = [await witness(served, grid, n, slow=n % 3 == 2) for n in range(198)]
@@ -301,3 +305,194 @@ async def test_every_stream_is_whole_and_tells_what_it_lacks() -> None:
             assert "gap" not in client.kinds
             assert not any(account.missed for account in client.accounts.values())
         assert min(gaps, missed, answers, again) > 0
+
+
+# One who stops reading
+
+
+async def test_little_is_swallowed_for_one_who_stops_reading(wire: str, path: str) -> None:
+    """What it missed comes if that is little, else a gap and the newest, whose count is exact."""
+    hub = driven_hub([SyntheticSource("alpha", padding=400)], Settings())
+    async with serving(hub) as served:
+        hub.tick(1)
+        few, many = clients = [await open_raw(wire, served, rcvbuf=4096) for _ in range(2)]
+        with leaving(clients):
+            await until(lambda: len(hub.sessions) == 2)
+            tick = 1
+            while not all(c.buffered() for c in connections(served)) and tick < 1000:
+                tick += 1
+                hub.tick(tick)
+                await asyncio.sleep(0.001)
+            for late in range(tick + 1, tick + 6):
+                hub.tick(late)
+            few.widen(1 << 20)
+            few.listen()
+            await until(lambda: data_seqs(few) == list(range(1, tick + 6)))
+            assert "gap" not in few.kinds()
+            for late in range(tick + 6, tick + 501):
+                hub.tick(late)
+            many.widen(1 << 20)
+            many.listen()
+            await until(lambda: data_seqs(many)[-1] == tick + 500)
+            kinds = many.kinds()
+            gap = many.messages[kinds.index("gap")].body
+            *before, newest = data_seqs(many)
+            assert before == list(range(1, before[-1] + 1))
+            assert kinds[-2:] == ["gap", "alpha"]
+            assert gap["missed"] == newest - before[-1] - 1 >= 400
+            swallowed = sum(len(piece.data) + 8 for piece in many.pieces[:-2])
+            logger.info("%s, %s: %d bytes swallowed", wire, path, swallowed)
+            assert swallowed <= SWALLOWED_MAX
+
+
+@pytest.mark.parametrize("server", ["httptools"])
+async def test_stalled_readers_are_let_go_on_the_ordinary_path(
+    wire: str, path: str, server: str
+) -> None:
+    """And of those who are, no task is left."""
+    settings = Settings(stall_timeout=1)
+    hub = driven_hub([SyntheticSource("alpha", padding=4000)], settings)
+    async with serving(hub, settings, server) as served:
+        hub.tick(1)
+        before = asyncio.all_tasks()
+        clients = [await open_raw(wire, served, rcvbuf=4096) for _ in range(5)]
+        with leaving(clients):
+            await until(lambda: len(hub.sessions) == 5)
+            began, tick = time.monotonic(), 1
+            while hub.sessions:
+                tick += 1
+                hub.tick(tick)
+                await asyncio.sleep(0.02)
+                assert time.monotonic() - began < settings.stall_timeout + 5
+            await until(lambda: not connections(served))
+            await until(lambda: not asyncio.all_tasks() - before)
+
+
+@define(eq=False)
+class Gauge:
+    """How late healthy readers have their messages, and when others came to a stand and went."""
+
+    served: Served
+    published: float = 0.0
+    late: list[float] = field(factory=list)
+    stood: dict[Direct, float] = field(factory=dict)
+    lasted: list[float] = field(factory=list)
+
+    def see(self, piece: Piece) -> None:
+        """Take the time of a message."""
+        assert piece.kind in {"message", "ping"}
+        self.late.append(time.monotonic() - self.published)
+
+    async def drive(self, hub: DrivenHub, ticks: range, hertz: float) -> None:
+        """Publish, and look who has come to a stand and who is gone."""
+        for tick in ticks:
+            began = self.published = time.monotonic()
+            hub.tick(tick)
+            here = connections(self.served)
+            for connection in here:
+                if connection.session is not None and not connection.clear:
+                    self.stood.setdefault(connection, began)
+            for connection in self.stood.keys() - set(here):
+                self.lasted.append(began - self.stood.pop(connection))
+            await asyncio.sleep(max(0, began + 1 / hertz - time.monotonic()))
+
+    def p99(self) -> float:
+        """Return the 99th percentile of the lateness in ms, and begin anew."""
+        self.late.sort()
+        found = self.late[len(self.late) * 99 // 100] * 1000
+        self.late.clear()
+        return found
+
+
+@pytest.mark.timeout(300 if FULL else 60)
+async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
+    """Memory stays as it was, and so do the tasks and descriptors of those who read."""
+    count, hertz, seconds = (500, 20, 60) if FULL else (100, 40, 6)
+    settings = Settings(stall_timeout=20 if FULL else 2)
+    hub = driven_hub([SyntheticSource("alpha", padding=400)], settings)
+    async with serving(hub, settings) as served:
+        gauge = Gauge(served)
+        hub.tick(1)
+        healthy = [await open_raw(WIRES[n % 2], served) for n in range(count)]
+        with leaving(healthy):
+            for client in healthy:
+                client.pieces.clear()
+                client.on_piece = gauge.see
+                client.listen()
+            await until(lambda: fanned(hub) == count)
+            # As much as is ever kept of the log and of its frames.
+            for tick in range(2, 1100):
+                hub.tick(tick)
+                if tick % 5 == 0:
+                    await asyncio.sleep(0)
+            await until(lambda: fanned(hub) == count)
+            gauge.late.clear()
+            quiet = range(1100, 1100 + hertz * (seconds if FULL else 2))
+            await gauge.drive(hub, quiet, hertz)
+            alone = gauge.p99()
+            before = asyncio.all_tasks(), descriptors()
+            stalled = [await open_raw(WIRES[n % 2], served, rcvbuf=4096) for n in range(count)]
+            with leaving(stalled):
+                await until(lambda: fanned(hub) == 2 * count)
+                resident = psutil.Process().memory_info().rss
+                began, peak = quiet.stop, resident
+                gauge.late.clear()
+                for second in range(seconds):
+                    first = began + second * hertz
+                    await gauge.drive(hub, range(first, first + hertz), hertz)
+                    peak = max(peak, psutil.Process().memory_info().rss)
+                beside = gauge.p99()
+            await gauge.drive(
+                hub, range(began + seconds * hertz, began + seconds * hertz + 2), hertz
+            )
+            logger.info(
+                "%d stalled among %d: gone after %.1f to %.1f s, %d by the watch; p99 lateness "
+                "%.1f ms, alone %.1f ms; %d KiB more in memory",
+                *(len(gauge.lasted), count, min(gauge.lasted), max(gauge.lasted)),
+                *(served.server._watch.evicted if served.server else 0, beside, alone),
+                (peak - resident) // 1024,
+            )
+            assert len(gauge.lasted) == count
+            assert max(gauge.lasted) < settings.stall_timeout + 5
+            assert peak - resident < 1024 * 1024
+            assert len(hub.sessions) == len(connections(served)) == fanned(hub) == count
+            assert not asyncio.all_tasks() - before[0]
+            assert descriptors() == before[1]
+
+
+def descriptors() -> int:
+    """Count this process's open descriptors."""
+    return len(list(DESCRIPTORS.iterdir()))
+
+
+@pytest.mark.timeout(120)
+async def test_a_slow_link_is_no_stall() -> None:
+    """64 kbit/s, and 200 kB of history: ten stall timeouts long there is always some progress."""
+    settings = Settings(stall_timeout=1)
+    hub = driven_hub([SyntheticSource("alpha", padding=3_300)], settings)
+    async with serving(hub, settings) as served:
+        for tick in range(1, 64):
+            hub.tick(tick)
+        clients = [await open_raw(wire, served, rcvbuf=4096, query="&history=60") for wire in WIRES]
+        with leaving(clients):
+            began = time.monotonic()
+            end = began + (60 if FULL else 8)
+            for turn in range(1, 10_000):
+                for client in clients:
+                    client.read(800)
+                if time.monotonic() > end or all("alpha" in c.kinds() for c in clients):
+                    break
+                if turn % 10 == 0:
+                    hub.tick(63 + turn // 10)
+                await asyncio.sleep(max(0, began + turn / 10 - time.monotonic()))
+            assert len(hub.sessions) == 2
+            for client in clients:
+                assert client.over is None
+                logger.info("%s: %d bytes at 64 kbit/s", client.decoder.WIRE, client.taken)
+                client.widen(1 << 20)
+                client.listen()
+            newest = hub.log.head
+            for client in clients:
+                await until(lambda client=client: data_seqs(client)[-1:] == [newest])
+                assert client.kinds()[:4] == ["connected", "subscribed", "history", "alpha"]
+                assert len(client.messages[2].text) > 200_000

@@ -156,6 +156,10 @@ class Direct(Base):
         self.detach()
         self.watch.discard(self)
         super().connection_lost(exc)
+        # asyncio's transport keeps a method of its own: a cycle, which nobody needs any more.
+        for transport in (self.transport, self.below):
+            if hasattr(transport, "_read_ready_cb"):
+                transport._read_ready_cb = None  # noqa: SLF001
 
     def shutdown(self) -> None:
         """Make way for uvicorn, which closes the connection."""
@@ -205,6 +209,12 @@ class DirectWebSocket(Direct, WebSocketsSansIOProtocol):
         """Offer the sink to the application."""
         self.scope["extensions"][DIRECT] = self  # type: ignore[assignment]
         await super().run_asgi()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of what only the garbage collector could free."""
+        super().connection_lost(exc)
+        if self.handshake_initiated:
+            self.scope["extensions"].pop(DIRECT, None)
 
     def usable(self) -> bool:
         """Whether the handshake is done and no close is under way."""
@@ -329,7 +339,7 @@ class DirectHttp(Direct, HttpToolsProtocol):
             self.running.disconnected = True
             self.running.message_event.set()
             # Or only the garbage collector could free the connection.
-            del self.running.scope["extensions"][DIRECT]
+            self.running.scope.get("extensions", {}).pop(DIRECT, None)
             self.running = None
 
     def send_400_response(self, msg: str) -> None:
@@ -347,6 +357,8 @@ class DirectHttp(Direct, HttpToolsProtocol):
         else:
             self.watch.discard(self)
             super().handle_websocket_upgrade()
+            # The two know each other, and only the garbage collector could free them.
+            self.parser = None  # type: ignore[assignment]
 
 
 def protocols(watch: StallWatch) -> tuple[type[DirectWebSocket], type[DirectHttp]]:
