@@ -7,13 +7,13 @@ nobody: there the wire is kept busy by a message that the kernel does not take a
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from schema.fields import GapReason
-from tests.clients import Client, Message, Want
+from tests.clients import Client, Message, Want, seq_of
 from tests.synthetic import SyntheticSource
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
@@ -42,23 +42,34 @@ def outline(gap: Message) -> tuple[object, ...]:
     return tuple(gap.body[key] for key in ("channel", "reason", "from", "to", "missed"))
 
 
-async def behind(at: Stage, server: str, client: Client, first: int, last: int) -> None:
-    """Publish ticks in one go while the wire of a reader is not free.
+async def reader(at: Stage, wire: str, *wants: Want, **options: Any) -> Client:  # noqa: ANN401
+    """Let a client in, and give it its snapshots; it reads no further than it is asked to."""
+    lazy = {"lazy": True} if wire == "websocket" else {}
+    client = await at.join(wire, *wants, rcvbuf=BUFFER, **lazy, **options)
+    await client.news(len(wants))
+    return client
 
-    The tick before them it still gets, and with it whatever makes its wire busy.
+
+async def behind(
+    at: Stage, server: str, client: Client, tick: int, publish: Callable[[], None], held: int = 1
+) -> None:
+    """Publish while the wire of a reader is not free.
+
+    It still gets the ``held`` messages of one tick before, which on the direct path are what keeps
+    its wire busy.
     """
     *_, source = (sampler.source for sampler in at.hub.samplers.values())
     assert isinstance(source, SyntheticSource)
     if server == "httptools":
         source.padding = FLOOD
-        at.tick(first - 1)
+        at.tick(tick)
         source.padding = 0
-        at.tick(first, last)
-        await client.news(len(client.channels))
+        publish()
+        await client.news(held)
     else:
-        at.tick(first - 1)
-        await client.news(len(client.channels))
-        at.tick(first, last)
+        at.tick(tick)
+        await client.news(held)
+        publish()
 
 
 @streams
@@ -70,7 +81,7 @@ async def test_who_is_a_little_behind_gets_all_of_it(
     async with stage("alpha") as at:
         at.tick(1)
         client = await reader(at, wire, EVERY_TICK)
-        await behind(at, server, client, 3, 2 + missed)
+        await behind(at, server, client, 2, lambda: at.tick(3, 2 + missed))
         assert seqs(await client.news(missed)) == list(range(3, 3 + missed))
 
 
@@ -83,7 +94,7 @@ async def test_who_is_far_behind_gets_a_gap_and_the_newest(
     async with stage("alpha") as at:
         at.tick(1)
         client = await reader(at, wire, EVERY_TICK)
-        await behind(at, server, client, 3, 2 + missed)
+        await behind(at, server, client, 2, lambda: at.tick(3, 2 + missed))
         gap, newest = await client.news(2)
         at.tick(3 + missed)
         to = at.cursor(2 + missed)
@@ -109,7 +120,7 @@ async def test_a_heritage_reader_gets_the_newest_alone(stage: Opener, server: st
     async with stage("alpha") as at:
         at.tick(1)
         client = await reader(at, "websocket", EVERY_TICK, heritage=True)
-        await behind(at, server, client, 3, 52)
+        await behind(at, server, client, 2, lambda: at.tick(3, 52))
         newest = await client.news()
         at.tick(53)
         assert seqs(newest + await client.news()) == [52, 53]
@@ -121,7 +132,7 @@ async def test_only_what_is_due_counts(stage: Opener, server: str, wire: str) ->
     async with stage("alpha") as at:
         at.tick(1, 4)
         client = await reader(at, wire, Want("alpha", 5000))
-        await behind(at, server, client, 6, 55)
+        await behind(at, server, client, 5, lambda: at.tick(6, 55))
         assert seqs(await client.news(10)) == list(range(10, 56, 5))
 
 
@@ -133,7 +144,7 @@ async def test_all_channels_of_a_reader_count_together(
     async with stage("alpha", "beta") as at:
         at.tick(1)
         client = await reader(at, wire, *BOTH)
-        await behind(at, server, client, 3, 22)
+        await behind(at, server, client, 2, lambda: at.tick(3, 22), held=2)
         told = await client.news(4)
         gaps = [(gap.body["channel"], gap.body["to"], gap.body["missed"]) for gap in told[:2]]
         assert sorted(gaps) == [("alpha", at.cursor(43), 19), ("beta", at.cursor(44), 19)]
@@ -149,8 +160,7 @@ async def test_a_channel_of_which_little_was_missed_has_no_gap(
     async with stage("beta", "alpha") as at:
         at.tick(1, 58)
         client = await reader(at, wire, EVERY_TICK, Want("beta", 60_000))
-        client.channels = {"alpha"}  # of which alone there is a message at tick 59
-        await behind(at, server, client, 60, 119)
+        await behind(at, server, client, 59, lambda: at.tick(60, 119))
         gap, *told = await client.news(3)
         assert (gap.body["channel"], gap.body["missed"]) == ("alpha", 59)
         assert [(m.kind, m.seq) for m in told] == [("beta", 119), ("alpha", 238)]
@@ -164,16 +174,35 @@ async def test_a_hole_that_was_missed_lies_in_the_gap(
     async with stage("alpha") as at:
         at.tick(1)
         client = await reader(at, wire, EVERY_TICK)
-        await behind(at, server, client, 3, 2)
-        at.tick(3, 40)
-        ...
+
+        def publish() -> None:
+            at.tick(3, 40)
+            at.tick(45, hole=GapReason.SOURCE)
+            at.tick(46, 50)
+            at.tick(55, hole=GapReason.SUSPEND)
+
+        await behind(at, server, client, 2, publish)
+        slow, hole, newest = await client.news(3)
+        assert outline(slow) == ("alpha", "slow", at.cursor(2), at.cursor(47), 44)
+        assert outline(hole) == ("alpha", "suspend", at.cursor(46), at.cursor(47), None)
+        assert newest.seq == 47
+
+
+@streams
+async def test_what_is_no_longer_held_is_not_counted(stage: Opener, server: str, wire: str) -> None:
+    """Slow beyond all that is kept."""
+    async with stage("alpha", history=60) as at:
+        at.tick(1)
+        client = await reader(at, wire, EVERY_TICK)
+        await behind(at, server, client, 2, lambda: at.tick(3, 400))
+        gap, newest = await client.news(2)
+        assert outline(gap) == ("alpha", "slow", at.cursor(2), at.cursor(400), None)
+        assert newest.seq == 400
 
 
 async def stalled(at: Stage, source: SyntheticSource, wire: str) -> Client:
-    """Let a client in that takes one message and then does not read a message of 8 MiB."""
-    lazy: dict[str, Any] = {"lazy": True} if wire == "websocket" else {}
-    client = await at.join(wire, EVERY_TICK, rcvbuf=BUFFER, **lazy)
-    await client.news()
+    """Let a client in that takes one message and then does not read one of 8 MiB."""
+    client = await reader(at, wire, EVERY_TICK)
     renders = at.hub.counters.renders
     source.padding = FLOOD
     at.tick(2)
@@ -210,8 +239,5 @@ async def test_who_does_not_read_and_goes_leaves_nothing(stage: Opener, wire: st
     source = SyntheticSource("alpha")
     async with stage(sources=[source]) as at:
         at.tick(1)
-        tasks = len(asyncio.all_tasks())
-        client = await stalled(at, source, wire)
-        await client.reset()
+        await (await stalled(at, source, wire)).reset()
         await at.gone(left=0)
-        await at.calm(tasks)
