@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Sequence
@@ -39,15 +40,15 @@ async def drain(hub: Broadcaster, window_s: float) -> None:
         return
     logger.info("Draining %d clients for %g s", len(sessions), window_s)
     random.shuffle(sessions)
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(window_s + FLUSH_S):
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.sleep(window_s))
                 group.create_task(_tell([s for s in sessions if not s.heritage], window_s))
                 group.create_task(_close_spread([s for s in sessions if s.heritage], window_s))
             await _flush(hub)
-    except TimeoutError:
-        logger.warning("%d clients were left when the time was up", len(hub.sessions))
+    if hub.sessions:
+        logger.info("%d clients did not take their goodbye", len(hub.sessions))
 
 
 async def _tell(sessions: Sequence[Session], window_s: float) -> None:

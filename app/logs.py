@@ -13,13 +13,17 @@ class AccessFilter(logging.Filter):
     """Drops the lines that uvicorn writes for each request and each WebSocket handshake.
 
     uvicorn logs the handshakes (``… "WebSocket /api/ws" [accepted]``) on its general logger
-    ``uvicorn.error``, where no option of its own turns them off.
+    ``uvicorn.error``, where no option of its own turns them off; websockets, which it lends that
+    logger, adds ``connection open``.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is about more than one connection."""
-        is_handshake = record.name == "uvicorn.error" and '"WebSocket %s"' in str(record.msg)
-        return not is_handshake and record.name != "uvicorn.access"
+        text = str(record.msg)
+        is_handshake = '"WebSocket %s"' in text or text == "connection open"
+        return record.name != "uvicorn.access" and not (
+            is_handshake and record.name == "uvicorn.error"
+        )
 
 
 def configure(settings: Settings) -> None:

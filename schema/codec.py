@@ -8,7 +8,7 @@ one exception, ``InvalidMessage``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NoReturn, get_args, get_origin
 
 import attrs
@@ -61,14 +61,17 @@ def encode_around(message: object, texts: Iterable[bytes]) -> bytes:
     return encode(message).removesuffix(b"]}") + b",".join(texts) + b"]}"
 
 
-def decode_client(text: str | bytes) -> ClientMessage:
-    """Decode what a client sent.
+def decode_client(text: str | bytes, *, without: Collection[str] = ()) -> ClientMessage:
+    """Decode what a client sent; the keys in ``without`` mean nothing, whatever they hold.
 
     Raises:
         InvalidMessage: it is no JSON object, or a key is missing, unknown or out of range; the
             text names it.
     """
-    message: ClientMessage = _structure(_parse(text), CLIENT_MESSAGES)
+    body = _parse(text)
+    if isinstance(body, dict):
+        body = {key: value for key, value in body.items() if key not in without}
+    message: ClientMessage = _structure(body, CLIENT_MESSAGES)
     return message
 
 

@@ -127,11 +127,6 @@ class WebSocketClient(Client):
         await self.send({"type": "ping"})
         return (await self.until("heartbeat"))[:-1]
 
-    async def goodbye(self) -> None:
-        """Close with the handshake of RFC 6455, as a browser does."""
-        with self._reading():
-            await self._connection.close()
-
     async def _next(self) -> Message:
         with self._reading():
             try:

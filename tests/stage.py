@@ -115,10 +115,6 @@ class Stage:
         """Wait until so many messages have been rendered, and so are on their way."""
         await self.until(lambda: self.hub.counters.renders >= renders)
 
-    async def calm(self, tasks: int) -> None:
-        """Wait until no more than so many tasks are left in this process."""
-        await self.until(lambda: len(asyncio.all_tasks()) <= tasks)
-
     async def gone(self, left: int) -> None:
         """Wait until the server knows of no more than so many clients."""
         await self.until(lambda: len(self.hub.sessions) <= left)

@@ -94,6 +94,9 @@ async def test_after_unsubscribe_nothing_comes(stage: Opener) -> None:
         at.tick(2, 5)
         assert {m.kind for m in await client.fence()} == {"beta"}
         assert at.hub.cohorts == 1
+        await client.unsubscribe("beta")
+        await client.fence()
+        assert (at.hub.cohorts, len(at.hub.sessions)) == (0, 1)
 
 
 async def test_to_unsubscribe_from_what_one_has_not_is_no_fault(stage: Opener) -> None:

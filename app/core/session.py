@@ -41,6 +41,8 @@ LANE = 128
 SLICE_S = 0.005
 MESSAGE_BYTES = 16 * 1024
 MAX_SUBSCRIPTIONS = 16
+# Not heritage's keys: what an old client means by them, if it sends them, is not known.
+V1_KEYS = frozenset({"since", "history"})
 
 
 class Desk(Protocol):
@@ -160,7 +162,7 @@ class Session:
             self.close = Close(CloseCode.MESSAGE_TOO_BIG, "message too big")
             msg = f"message is larger than {MESSAGE_BYTES} bytes"
             raise ProtocolError(ErrorCode.MESSAGE_TOO_LARGE, msg)
-        message = decode_client(data)
+        message = decode_client(data, without=V1_KEYS if self.heritage else ())
         if isinstance(message, Ping):
             self._pings += 1
         elif isinstance(message, Unsubscribe):
@@ -187,12 +189,9 @@ class Session:
 
     def _subscribe(self, wanted: Subscribe) -> None:
         channel = wanted.channel
-        if self.heritage:
-            if wanted.detail is Detail.FULL:
-                msg = "detail: must be one of simple, standard without the subprotocol pulsewire.v1"
-                raise InvalidMessage(msg)
-            # Heritage clients know neither key; what they happen to send there means nothing.
-            wanted = Subscribe(channel, wanted.interval, wanted.detail)
+        if self.heritage and wanted.detail is Detail.FULL:
+            msg = "detail: must be one of simple, standard without the subprotocol pulsewire.v1"
+            raise InvalidMessage(msg)
         self._desk.check(channel, wanted.detail)
         if len({channel, *self._subscriptions, *self._pending}) > MAX_SUBSCRIPTIONS:
             msg = f"at most {MAX_SUBSCRIPTIONS} subscriptions on one connection"
