@@ -162,7 +162,7 @@ async def test_it_serves_under_tls(tmp_path: Path) -> None:
         assert await get_status(url, "/healthz") == 200
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-        async with connect(f"wss{url[5:]}api/ws", ssl=trusting, subprotocols=[V1]) as one:
+        async with connect(f"wss{url[5:]}/api/ws", ssl=trusting, subprotocols=[V1]) as one:
             assert (await first_of(one, "metrics"))["data"]["cpu"]["cores"] >= 1
         await stop(process)
 
@@ -175,6 +175,7 @@ async def test_a_certificate_that_cannot_be_used_is_told_in_one_line(
     path = tmp_path / name
     (tmp_path / "empty.pem").touch()
     async with running("--tls-cert", str(path)) as process:
+        process.send(signal.SIGCONT)  # changes nothing
         status, _ = await process.ended()
 
     assert status == 1

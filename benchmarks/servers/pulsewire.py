@@ -22,7 +22,6 @@ from app.settings import Settings
 from benchmarks.payload import CHANNEL, SIZE
 from benchmarks.servers.collection import Collector
 from benchmarks.servers.control import announce, obey
-from schema.messages import Subscribe
 from schema.fields import Detail
 from schema.messages import DataMessage, Subscribe
 
