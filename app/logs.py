@@ -14,13 +14,13 @@ class AccessFilter(logging.Filter):
 
     uvicorn logs the handshakes (``… "WebSocket /api/ws" [accepted]``) on its general logger
     ``uvicorn.error``, where no option of its own turns them off; websockets, which it lends that
-    logger, adds ``connection open``.
+    logger, adds ``connection open`` and ``connection rejected``.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is about more than one connection."""
         text = str(record.msg)
-        is_handshake = '"WebSocket %s"' in text or text == "connection open"
+        is_handshake = '"WebSocket %s"' in text or text.startswith("connection ")
         return record.name != "uvicorn.access" and not (
             is_handshake and record.name == "uvicorn.error"
         )

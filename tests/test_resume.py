@@ -9,7 +9,8 @@ import pytest
 
 from app.core.source import Window
 from schema.fields import Detail, GapReason
-from tests.clients import WIRES, Message, RefusedError, SseClient, Want, WebSocketClient
+from tests.clientbase import http_client
+from tests.clients import WIRES, Message, Want
 from tests.synthetic import Numbers, SyntheticSource
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
@@ -159,23 +160,32 @@ NO_CURSORS += ["k3v9:1e3", "k3v9:7:7", "a" * 33 + ":7", "k3v9:" + "1" * 17]
 NO_CURSORS += ["k3v9:\N{ARABIC-INDIC DIGIT SEVEN}"]
 
 
-async def test_what_is_no_cursor_is_an_error_that_names_it(stage: Opener, wire: str) -> None:
-    """Row 7: in a message and in a query."""
+@pytest.mark.parametrize("path", ["/api/sse", "/api/poll"])
+async def test_what_is_no_cursor_in_a_query_is_an_error_that_names_it(
+    stage: Opener, path: str
+) -> None:
+    """Row 7: with 400."""
+    async with stage("alpha") as at, http_client(at.served) as http:
+        for text in NO_CURSORS:
+            response = await http.get(path, params={"channels": "alpha", "since": text})
+            assert response.status_code == 400
+            error = response.json()
+            assert (error["type"], error["code"]) == ("error", "INVALID_MESSAGE")
+            assert "since" in error["message"]
+
+
+async def test_what_is_no_cursor_in_a_message_is_an_error_that_names_it(stage: Opener) -> None:
+    """Row 7: and the connection stays open."""
     async with stage("alpha") as at:
         at.tick(1)
+        client = await at.connect("websocket")
         for text in NO_CURSORS:
-            if wire == "websocket":
-                client = await at.connect(wire)
-                assert isinstance(client, WebSocketClient)
-                await client.subscribe(EVERY_TICK, since=text)
-                error = (await client.until("error"))[-1].body
-            else:
-                with pytest.raises(RefusedError) as refused:
-                    await (await at.join(wire, EVERY_TICK, since=text)).receive()
-                assert refused.value.status == 400
-                error = refused.value.body
+            await client.subscribe(EVERY_TICK, since=text)
+            error = (await client.until("error"))[-1].body
             assert error["code"] == "INVALID_MESSAGE"
             assert "since" in error["message"]
+        await client.subscribe(EVERY_TICK)
+        assert seqs(await client.news()) == [1]
 
 
 @pytest.mark.parametrize("wire", ["sse"])
@@ -199,7 +209,6 @@ async def test_the_header_wins_over_since(stage: Opener, wire: str) -> None:
     async with stage("alpha") as at:
         at.tick(1, 5)
         client = await at.join(wire, EVERY_TICK, since=at.cursor(1), last_event_id=at.cursor(3))
-        assert isinstance(client, SseClient)
         assert seqs(await client.news(2)) == [4, 5]
         assert client.resumes == verdict(recovered=True, reason="ok", missed=2)
 

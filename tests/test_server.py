@@ -11,6 +11,7 @@ import re
 import resource
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 from sse_starlette.sse import AppStatus
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
@@ -146,6 +148,39 @@ async def test_it_serves_on_a_unix_socket_and_removes_its_file(tmp_path: Path) -
 
     assert health.status_code == 200
     assert not os.path.lexists(path)  # noqa: ASYNC240 - takes no time
+
+
+async def test_it_serves_under_tls(tmp_path: Path) -> None:
+    """All of it, with a certificate and its key from two files."""
+    certificate = trustme.CA().issue_cert("localhost")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    certificate.cert_chain_pems[0].write_to_path(str(chain))
+    certificate.private_key_pem.write_to_path(str(key))
+    async with running("--tls-cert", str(chain), "--tls-key", str(key)) as process:
+        url = await process.url()
+        assert url.startswith("https://127.0.0.1:")
+        assert await get_status(url, "/healthz") == 200
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        async with connect(f"wss{url[5:]}/api/ws", ssl=trusting, subprotocols=[V1]) as one:
+            assert (await first_of(one, "metrics"))["data"]["cpu"]["cores"] >= 1
+        await stop(process)
+
+
+@pytest.mark.parametrize("name", ["absent.pem", "empty.pem"])
+async def test_a_certificate_that_cannot_be_used_is_told_in_one_line(
+    tmp_path: Path, name: str
+) -> None:
+    """With its file and what is wrong with it."""
+    path = tmp_path / name
+    (tmp_path / "empty.pem").touch()
+    async with running("--tls-cert", str(path)) as process:
+        process.send(signal.SIGCONT)  # changes nothing
+        status, _ = await process.ended()
+
+    assert status == 1
+    (line,) = process.lines
+    assert line.startswith(f"pulsewire: cannot serve under TLS with {path}: ")
 
 
 async def test_it_serves_on_ipv6() -> None:

@@ -44,14 +44,14 @@ def outline(gap: Message) -> tuple[object, ...]:
 
 async def reader(at: Stage, wire: str, *wants: Want, **options: Any) -> Client:  # noqa: ANN401
     """Let a client in, and give it its snapshots; it reads no further than it is asked to."""
-    lazy = {"lazy": True} if wire == "websocket" else {}
+    lazy: dict[str, Any] = {"lazy": True} if wire == "websocket" else {}
     client = await at.join(wire, *wants, rcvbuf=BUFFER, **lazy, **options)
     await client.news(len(wants))
     return client
 
 
 async def behind(
-    at: Stage, server: str, client: Client, tick: int, publish: Callable[[], None], held: int = 1
+    at: Stage, server: str, client: Client, tick: int, publish: Callable[[], None], *, held: int = 1
 ) -> None:
     """Publish while the wire of a reader is not free.
 

@@ -54,6 +54,9 @@ async def _answer(session: Session, wakeup: Wakeup, wait: float, receive: Receiv
             task.cancel()
         await asyncio.gather(held, gone, return_exceptions=True)
         frames = [] if held.cancelled() else held.result()
+        if session.close is not None:
+            # The farewell may have come after the data; alone it leaves the client its cursor.
+            frames = session.take() or frames
     body = session.batch(frames)
     return Response(body, headers=_headers(session), media_type="application/json")
 

@@ -210,11 +210,11 @@ class Broadcaster:
             ProtocolError: no more clients can be taken, or the server is going.
         """
         polled = wire is Wire.LONGPOLL
-        if len(self.sessions) >= self.settings.max_clients:
-            msg = "the server has as many clients as it may have"
-            raise ProtocolError(ErrorCode.OVERLOADED, msg)
         if self.draining and not polled:
             raise ProtocolError(ErrorCode.OVERLOADED, "the server is going; try again later")
+        if len(self.sessions) >= self.settings.max_clients and not self.draining:
+            msg = "the server has as many clients as it may have"
+            raise ProtocolError(ErrorCode.OVERLOADED, msg)
         session = Session(self, wire, wake, heritage=heritage)
         if not polled:
             session.say(self._greeting(heritage=heritage), retry=random.randint(*RETRY_MS))
