@@ -1,8 +1,8 @@
 """The listening socket, made by us and not by the server library.
 
 Only so can the kernel be told, before the first connection, how much to buffer for a reader that
-stops reading and when to give it up: accepted sockets inherit both. And only so does a port that
-is taken end in one clear line.
+stops reading: accepted sockets inherit it. And only so does a port that is taken end in one clear
+line.
 """
 
 import contextlib
@@ -32,8 +32,7 @@ NOTSENT_LOWAT = 16 * 1024
 SOCKET_MODE = 0o660
 """Of the Unix socket's file: a proxy gets in by the group, nobody else does."""
 
-# Linux: include/uapi/linux/tcp.h. Not every build of Python has both names.
-_TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
+# Linux: include/uapi/linux/tcp.h. Not every build of Python has the name.
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 _TCP_PROBLEMS = {
@@ -96,7 +95,7 @@ def bind(settings: Settings) -> socket.socket:
     """
     if settings.uds is not None:
         return _bind_unix(settings.uds)
-    return _bind_tcp(settings.host, settings.port, settings.stall_timeout)
+    return _bind_tcp(settings.host, settings.port)
 
 
 def release(sock: socket.socket) -> None:
@@ -132,7 +131,7 @@ def raise_descriptor_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _bind_tcp(host: str, port: int, stall_timeout: float) -> socket.socket:
+def _bind_tcp(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
@@ -141,7 +140,7 @@ def _bind_tcp(host: str, port: int, stall_timeout: float) -> socket.socket:
     with contextlib.ExitStack() as undo:
         try:
             sock = undo.enter_context(socket.socket(family, kind, protocol))
-            for option in _tcp_options(sys.platform, stall_timeout):
+            for option in _tcp_options(sys.platform):
                 sock.setsockopt(*option)
             sock.bind(address)
             sock.listen(BACKLOG)
@@ -151,15 +150,13 @@ def _bind_tcp(host: str, port: int, stall_timeout: float) -> socket.socket:
         return sock
 
 
-def _tcp_options(platform: str, stall_timeout: float) -> list[tuple[int, int, int]]:
+def _tcp_options(platform: str) -> list[tuple[int, int, int]]:
     options = []
     if platform != "win32":  # where it means that two servers may share a port
         options += [(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)]
     if platform == "linux":
-        options += [
-            (socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, round(stall_timeout * 1000)),
-            (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOTSENT_LOWAT),
-        ]
+        # Not TCP_USER_TIMEOUT: it cuts off readers that are merely slow (transports/stall.py).
+        options += [(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)]
     return options
 
 

@@ -71,9 +71,8 @@ class DrainingServer(Server):
             self._loop = None
 
     async def on_tick(self, counter: int) -> bool:
-        """Look for stalled readers once a second; uvicorn calls this ten times."""
-        if counter % 10 == 0:
-            self._watch.sweep(time.monotonic())
+        """Look for stalled readers; uvicorn calls this ten times a second."""
+        self._watch.sweep(time.monotonic())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import resource
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+NODE_PACKAGES = ("ws", "socket.io")
 PACKAGES = ("uvicorn", "starlette", "sse-starlette", "httptools", "websockets", "python-socketio")
 
 
@@ -50,13 +52,20 @@ def nginx() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
+def node_package(name: str) -> Path | None:
+    """Find a package for Node in the folders of NODE_PATH."""
+    folders = os.environ.get("NODE_PATH", "").split(os.pathsep)
+    found = (Path(folder) / name for folder in folders if folder)
+    return next((folder for folder in found if folder.is_dir()), None)
+
+
 def describe() -> list[str]:
     """Return lines about the machine, the date and the versions of what was measured."""
     return [
         f"{time.strftime('%Y-%m-%d %H:%M')}, load {os.getloadavg()[0]:.1f} before the start",
         f"{_processor()}, {os.cpu_count()} processors, Linux {platform.release()}",
         f"Python {platform.python_version()}, " + ", ".join(filter(None, map(_package, PACKAGES))),
-        ", ".join(filter(None, (_node(), _nginx()))),
+        ", ".join(filter(None, (_node(), *map(_node_package, NODE_PACKAGES), _nginx()))),
     ]
 
 
@@ -76,6 +85,14 @@ def _package(name: str) -> str:
 
 def _node() -> str:
     return f"Node {_first_line('node', '--version')}" if shutil.which("node") else ""
+
+
+def _node_package(name: str) -> str:
+    folder = node_package(name)
+    if folder is None:
+        return ""
+    about = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    return f"{name} {about['version']}"
 
 
 def _nginx() -> str:

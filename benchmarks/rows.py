@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from benchmarks.machine import node_package
 from benchmarks.servers import nchan
 
 SERVERS = Path(__file__).parent / "servers"
@@ -62,8 +62,7 @@ def _node_lacks(package: str) -> Callable[[], str]:
     def missing() -> str:
         if not shutil.which("node"):
             return "Node.js is not installed"
-        folders = os.environ.get("NODE_PATH", "").split(os.pathsep)
-        if not package or any((Path(folder) / package).is_dir() for folder in folders if folder):
+        if not package or node_package(package):
             return ""
         return f"`{package}` is in no folder of NODE_PATH: npm install {package}"
 

@@ -15,7 +15,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -23,6 +23,8 @@ from attrs import define, field
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 
+from app.core.cohort import FrameCache
+from app.listen import raise_descriptor_limit
 from app.server import make_config
 from app.settings import Settings
 from tests.raw import Piece, RawClient, open_raw
@@ -100,6 +102,12 @@ def wire(request: pytest.FixtureRequest) -> str:
 
 def data_seqs(client: RawClient) -> list[int]:
     return [message.seq for message in client.messages if message.is_data]
+
+
+def left_of(before: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
+    """Return the tasks that are new, but for the one that sse-starlette has for all streams."""
+    new = asyncio.all_tasks() - before
+    return [task for task in new if "_shutdown_watcher" not in repr(task.get_coro())]
 
 
 # Integrity
@@ -327,17 +335,18 @@ async def test_little_is_swallowed_for_one_who_stops_reading(wire: str, path: st
                 hub.tick(late)
             few.widen(1 << 20)
             few.listen()
-            await until(lambda: data_seqs(few) == list(range(1, tick + 6)))
+            await until(lambda: data_seqs(few)[-1:] == [tick + 5])
+            assert data_seqs(few) == list(range(data_seqs(few)[0], tick + 6))
             assert "gap" not in few.kinds()
             for late in range(tick + 6, tick + 501):
                 hub.tick(late)
             many.widen(1 << 20)
             many.listen()
-            await until(lambda: data_seqs(many)[-1] == tick + 500)
+            await until(lambda: data_seqs(many)[-1:] == [tick + 500])
             kinds = many.kinds()
             gap = many.messages[kinds.index("gap")].body
             *before, newest = data_seqs(many)
-            assert before == list(range(1, before[-1] + 1))
+            assert before == list(range(before[0], before[-1] + 1))
             assert kinds[-2:] == ["gap", "alpha"]
             assert gap["missed"] == newest - before[-1] - 1 >= 400
             swallowed = sum(len(piece.data) + 8 for piece in many.pieces[:-2])
@@ -345,14 +354,11 @@ async def test_little_is_swallowed_for_one_who_stops_reading(wire: str, path: st
             assert swallowed <= SWALLOWED_MAX
 
 
-@pytest.mark.parametrize("server", ["httptools"])
-async def test_stalled_readers_are_let_go_on_the_ordinary_path(
-    wire: str, path: str, server: str
-) -> None:
-    """And of those who are, no task is left."""
+async def test_stalled_readers_are_let_go(wire: str, path: str) -> None:
+    """On either path; of those who are, no task is left, and nothing in the kernel."""
     settings = Settings(stall_timeout=1)
     hub = driven_hub([SyntheticSource("alpha", padding=4000)], settings)
-    async with serving(hub, settings, server) as served:
+    async with serving(hub, settings) as served:
         hub.tick(1)
         before = asyncio.all_tasks()
         clients = [await open_raw(wire, served, rcvbuf=4096) for _ in range(5)]
@@ -365,7 +371,10 @@ async def test_stalled_readers_are_let_go_on_the_ordinary_path(
                 await asyncio.sleep(0.02)
                 assert time.monotonic() - began < settings.stall_timeout + 5
             await until(lambda: not connections(served))
-            await until(lambda: not asyncio.all_tasks() - before)
+            await until(lambda: not left_of(before))
+            # Not even as an orphan that still tries to send.
+            held = psutil.net_connections("tcp4")
+            assert not [c for c in held if c.laddr[1:] == (served.port,) and c.raddr]
 
 
 @define(eq=False)
@@ -373,15 +382,17 @@ class Gauge:
     """How late healthy readers have their messages, and when others came to a stand and went."""
 
     served: Served
-    published: float = 0.0
-    late: list[float] = field(factory=list)
+    published: float = field(factory=time.monotonic)
+    # How many messages were so late, in tenths of a ms.
+    late: list[int] = field(factory=lambda: [0] * 100_000)
     stood: dict[Direct, float] = field(factory=dict)
     lasted: list[float] = field(factory=list)
 
     def see(self, piece: Piece) -> None:
         """Take the time of a message."""
         assert piece.kind in {"message", "ping"}
-        self.late.append(time.monotonic() - self.published)
+        late = round((time.monotonic() - self.published) * 10_000)
+        self.late[min(late, len(self.late) - 1)] += 1
 
     async def drive(self, hub: DrivenHub, ticks: range, hertz: float) -> None:
         """Publish, and look who has come to a stand and who is gone."""
@@ -396,20 +407,33 @@ class Gauge:
                 self.lasted.append(began - self.stood.pop(connection))
             await asyncio.sleep(max(0, began + 1 / hertz - time.monotonic()))
 
+    async def settle(self) -> None:
+        """Wait until nothing comes any more, and forget it."""
+        before = -1
+        while before != sum(self.late):
+            before = sum(self.late)
+            await asyncio.sleep(0.05)
+        self.late = [0] * len(self.late)
+
     def p99(self) -> float:
         """Return the 99th percentile of the lateness in ms, and begin anew."""
-        self.late.sort()
-        found = self.late[len(self.late) * 99 // 100] * 1000
-        self.late.clear()
-        return found
+        rank, found = sum(self.late) * 99 // 100, 0
+        while rank > 0:
+            rank -= self.late[found]
+            found += 1
+        self.late = [0] * len(self.late)
+        return found / 10
 
 
 @pytest.mark.timeout(300 if FULL else 60)
 async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
     """Memory stays as it was, and so do the tasks and descriptors of those who read."""
+    raise_descriptor_limit()
     count, hertz, seconds = (500, 20, 60) if FULL else (100, 40, 6)
     settings = Settings(stall_timeout=20 if FULL else 2)
     hub = driven_hub([SyntheticSource("alpha", padding=400)], settings)
+    # Or it would be the kept frames that grow, up to their own bound, whoever reads.
+    hub._cache = FrameCache(256 * 1024)
     async with serving(hub, settings) as served:
         gauge = Gauge(served)
         hub.tick(1)
@@ -420,13 +444,12 @@ async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
                 client.on_piece = gauge.see
                 client.listen()
             await until(lambda: fanned(hub) == count)
-            # As much as is ever kept of the log and of its frames.
+            # As much as is ever kept of the log.
             for tick in range(2, 1100):
                 hub.tick(tick)
                 if tick % 5 == 0:
                     await asyncio.sleep(0)
-            await until(lambda: fanned(hub) == count)
-            gauge.late.clear()
+            await gauge.settle()
             quiet = range(1100, 1100 + hertz * (seconds if FULL else 2))
             await gauge.drive(hub, quiet, hertz)
             alone = gauge.p99()
@@ -436,7 +459,7 @@ async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
                 await until(lambda: fanned(hub) == 2 * count)
                 resident = psutil.Process().memory_info().rss
                 began, peak = quiet.stop, resident
-                gauge.late.clear()
+                await gauge.settle()
                 for second in range(seconds):
                     first = began + second * hertz
                     await gauge.drive(hub, range(first, first + hertz), hertz)
@@ -456,7 +479,7 @@ async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
             assert max(gauge.lasted) < settings.stall_timeout + 5
             assert peak - resident < 1024 * 1024
             assert len(hub.sessions) == len(connections(served)) == fanned(hub) == count
-            assert not asyncio.all_tasks() - before[0]
+            assert not left_of(before[0])
             assert descriptors() == before[1]
 
 
@@ -492,7 +515,7 @@ async def test_a_slow_link_is_no_stall() -> None:
                 client.widen(1 << 20)
                 client.listen()
             newest = hub.log.head
+            await until(lambda: all(data_seqs(client)[-1:] == [newest] for client in clients))
             for client in clients:
-                await until(lambda client=client: data_seqs(client)[-1:] == [newest])
                 assert client.kinds()[:4] == ["connected", "subscribed", "history", "alpha"]
                 assert len(client.messages[2].text) > 200_000

@@ -14,7 +14,11 @@ tested, and ``tests/test_direct.py`` fails by name when one of them is gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+import struct
+from asyncio.trsock import TransportSocket
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # On the ordinary path no more than this waits in user space: messages get old there.
 HIGH_WATER = 16 * 1024
+# SO_LINGER without any time: to close is to send a RST, and to forget what was not sent.
+RESET = struct.pack("ii", 1, 0)
 
 if TYPE_CHECKING:
     Base = asyncio.Protocol
@@ -56,6 +62,7 @@ class Direct(Base):
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         """Bound what may wait in user space, on either path."""
         super().connection_made(transport)
+        self.watch.add(self)
         transport.set_write_buffer_limits(high=HIGH_WATER)
         below = _below(transport)
         if below is not None:
@@ -74,15 +81,13 @@ class Direct(Base):
         transport = self.transport
         plain = transport.get_extra_info("ssl_object") is None
         self.session = session
-        self.fd = self.fileno() if plain else -1
+        self.fd = self.socket().fileno() if plain else -1
         # With 0, pause_writing() comes with the first byte that stays in user space and
         # resume_writing() with the last that leaves: `clear` means "empty".
         # The TLS transports compare with >=, and would pause for ever.
         transport.set_write_buffer_limits(high=0 if plain else 1)
         # Something may wait already, and the transport have paused long before there was a mark.
         self.clear = not transport.get_write_buffer_size()
-        if not self.clear:
-            self.watch.add(self)
         self.pump()
         return True
 
@@ -133,21 +138,17 @@ class Direct(Base):
             self.session, self.clear, self.fd = None, False, -1
             if not self.transport.is_closing():
                 self.transport.set_write_buffer_limits(high=HIGH_WATER)
-            # What is left, a goodbye say, may wait for ever below that mark.
-            self.watch.add(self)
 
     def pause_writing(self) -> None:
         """Take note that something stays in user space."""
         self.clear = False
         if self.session is not None:
             self.session.part()
-        self.watch.add(self)
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """Catch up: the buffer is empty again."""
         super().resume_writing()
-        self.watch.discard(self)
         self.clear = self.session is not None and self.usable()
         self.pump()
 
@@ -158,7 +159,7 @@ class Direct(Base):
         super().connection_lost(exc)
         # asyncio's transport keeps a method of its own: a cycle, which nobody needs any more.
         for transport in (self.transport, self.below):
-            if hasattr(transport, "_read_ready_cb"):
+            if transport is not None and hasattr(transport, "_read_ready_cb"):
                 transport._read_ready_cb = None  # noqa: SLF001
 
     def shutdown(self) -> None:
@@ -173,13 +174,16 @@ class Direct(Base):
         """Bytes that wait in user space; under TLS, those that the kernel was given and refused."""
         return (self.below or self.transport).get_write_buffer_size()
 
-    def fileno(self) -> int:
-        """The socket's descriptor, -1 once it is closed."""
-        return int((self.below or self.transport).get_extra_info("socket").fileno())
+    def socket(self) -> TransportSocket:
+        """The socket."""
+        sock: TransportSocket = (self.below or self.transport).get_extra_info("socket")
+        return sock
 
     def abort(self) -> None:
-        """Drop the connection at once."""
+        """Drop the connection at once, in the kernel too: it would keep what nobody takes."""
         self.detach()
+        with contextlib.suppress(OSError):  # it is closed
+            self.socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         (self.below or self.transport).abort()
 
 
