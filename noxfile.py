@@ -106,12 +106,13 @@ def autobahn(session: nox.Session) -> None:
     agents = [
         {"agent": agent, "url": f"ws://127.0.0.1:{port}"} for agent, port in AUTOBAHN_PORTS.items()
     ]
-    spec = {
+    spec: dict[str, object] = {
         "outdir": str(work / "report"),
         "servers": agents,
         "cases": [f"{case}.*" for case in AUTOBAHN_CASES],
+        "exclude-cases": [],
+        "exclude-agent-cases": {},
     }
-    spec |= {"exclude-cases": [], "exclude-agent-cases": {}}
     (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     servers = [
         subprocess.Popen([f"{session.bin}/python", "-m", "benchmarks.autobahn", agent, str(port)])
