@@ -259,21 +259,17 @@ class Sink:
     def put(self, data: bytes) -> None:
         self.taken.append(data)
 
-    def abort(self) -> None:
-        raise NotImplementedError
+    def abort(self) -> None: ...
 
 
 class Reader:
     """A session, as far as a cohort knows it."""
 
-    def notify(self) -> None:
-        raise NotImplementedError
+    def notify(self) -> None: ...
 
-    def lost(self, channel: str, reason: str) -> None:
-        raise NotImplementedError
+    def lost(self, channel: str, reason: str) -> None: ...
 
-    def part(self) -> None:
-        raise NotImplementedError
+    def part(self) -> None: ...
 
 
 def fans(cohort: Cohort) -> dict[tuple[Wire, bool], Sink]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -717,9 +718,10 @@ class Direct:
 
     def pump(self) -> None:
         if self.clear:
-            frames = self.session.take()
-            self.taken += [frame.websocket for frame in frames]
-            if not self.session.more:
+            self.taken += [frame.websocket for frame in self.session.take()]
+            if self.session.more:
+                self.pump()
+            else:
                 self.session.join(self)
 
     def put(self, data: bytes) -> None:
@@ -728,8 +730,7 @@ class Direct:
         if self.full:
             self.stall()
 
-    def abort(self) -> None:
-        raise NotImplementedError
+    def abort(self) -> None: ...
 
     def stall(self) -> None:
         self.clear = False
@@ -853,6 +854,18 @@ def test_an_opening_that_waits_joins_when_it_is_out() -> None:
         "alpha e:5",
         "beta e:6",
     ]
+
+
+def test_who_is_served_in_slices_joins_after_the_last() -> None:
+    """Not while there is more to take."""
+    at = costly()
+    at.tick(1, 10)
+    client = Direct(at.hub)
+
+    client.subscribe("alpha", since="e:1")
+    at.tick(11)
+
+    assert client.told() == ["subscribed", *(f"alpha e:{seq}" for seq in range(3, 22, 2))]
 
 
 def test_a_heritage_client_in_the_fan_out_hears_nothing_of_v1() -> None:
