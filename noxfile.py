@@ -1,6 +1,9 @@
 """One command for each verb: `nox -l` lists them, `nox -s NAME` runs one, arguments follow `--`."""
 
+import json
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import nox
@@ -12,6 +15,9 @@ nox.options.default_venv_backend = "virtualenv"  # comes with nox, so that nothi
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = PYTHONS[0]
+# All but the sections on speed (9) and on compression (12, 13), which is off.
+AUTOBAHN_CASES = [*"12345", "6.1", "6.2", "6.3", "7", "10"]
+AUTOBAHN_PORTS = {"ours": 9551, "plain": 9552}
 
 
 @nox.session(python=PYTHONS)
@@ -87,6 +93,49 @@ def bench(session: nox.Session) -> None:
         *("python", "-m", "benchmarks", *session.posargs),
         env={"NODE_PATH": str(packages / "node_modules")},
     )
+
+
+@nox.session(default=False)
+def autobahn(session: nox.Session) -> None:
+    """Run the Autobahn WebSocket suite, which needs a python2.7, against our protocol class."""
+    session.install("-e", ".", "virtualenv<20.22")  # the last that makes environments for 2.7
+    work = Path(session.create_tmp()).resolve()
+    old = work / "python2"
+    session.run("virtualenv", "--quiet", "--python", "python2.7", str(old))
+    session.run(str(old / "bin" / "pip"), "install", "-q", "autobahntestsuite", external=True)
+    agents = [
+        {"agent": agent, "url": f"ws://127.0.0.1:{port}"} for agent, port in AUTOBAHN_PORTS.items()
+    ]
+    spec: dict[str, object] = {
+        "outdir": str(work / "report"),
+        "servers": agents,
+        "cases": [f"{case}.*" for case in AUTOBAHN_CASES],
+        "exclude-cases": [],
+        "exclude-agent-cases": {},
+    }
+    (work / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    servers = [
+        subprocess.Popen([f"{session.bin}/python", "-m", "benchmarks.autobahn", agent, str(port)])
+        for agent, port in AUTOBAHN_PORTS.items()
+    ]
+    try:
+        time.sleep(3)  # until both listen
+        suite = [str(old / "bin" / "python"), "-m", "autobahntestsuite.wstest"]
+        session.run(*suite, "-m", "fuzzingclient", "-s", str(work / "spec.json"), external=True)
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait()
+    report = json.loads((work / "report" / "index.json").read_text(encoding="utf-8"))
+    failed = {agent: failures(cases) for agent, cases in report.items()}
+    session.log("FAILED cases: %s", failed)
+    if failed["ours"] - failed["plain"]:
+        session.error("our protocol class fails where uvicorn's own does not")
+
+
+def failures(cases: dict[str, dict[str, str]]) -> set[str]:
+    """Return the cases of an Autobahn report that failed."""
+    return {name for name, case in cases.items() if case["behavior"] == "FAILED"}
 
 
 def lowest_versions() -> list[str]:

@@ -31,7 +31,8 @@ class Inspector:
     """Holds verdicts, gaps and messages against the ledger, and their order against the page.
 
     ``high`` is the place of the newest message of all channels, ``highs`` of each; ``promised``
-    are the reasons of the gaps still to come, ``openings`` the channels to begin with a snapshot.
+    are the reasons of the gaps still to come, ``openings`` the channels to begin with a snapshot,
+    ``resumed`` tells how far the log had come when a cursor was.
     """
 
     ledger: Ledger
@@ -40,6 +41,7 @@ class Inspector:
     highs: dict[str, Place] = field(factory=dict)
     promised: dict[str, str] = field(factory=dict)
     openings: set[str] = field(factory=set)
+    resumed: dict[str, Place] = field(factory=dict)
 
     def verdict(self, channel: str, ask: Ask, resume: Body) -> None:
         """Hold the answer to a subscribe against the table of section 3."""
@@ -50,9 +52,11 @@ class Inspector:
         self.high = BEFORE_ALL
         self.highs.pop(channel, None)
         self.promised.pop(channel, None)
+        self.resumed.pop(channel, None)
         self.openings.discard(channel)
         if resume["recovered"] and ask.since is not None:
             self.highs[channel] = ask.since
+            self.resumed[channel] = (self.ledger.life, ask.head)
         else:
             self.openings.add(channel)
         if resume["reason"] in {"epoch_changed", "too_old"}:
@@ -90,6 +94,7 @@ class Inspector:
             assert self.promised.pop(channel) == reason
         elif reason == "slow":
             assert self._behind(low) > CAUGHT_UP_MESSAGES
+            assert low >= self.resumed.get(channel, BEFORE_ALL), "it was promised one by one"
         else:
             assert self.ledger.entry(channel, high).hole == reason
             assert low == (high[0], high[1] - 1)

@@ -56,6 +56,20 @@ class Client:
 
 
 @define(eq=False)
+class Sink:
+    """A connection that is written to at once, and takes everything."""
+
+    wire: Wire = Wire.SSE
+    fd: int = -1
+    taken: list[bytes] = field(factory=list)
+
+    def put(self, data: bytes) -> None:
+        self.taken.append(data.partition(b"\r\n")[2])
+
+    def abort(self) -> None: ...
+
+
+@define(eq=False)
 class Bench:
     """A hub with its samplers, on a clock that the test moves."""
 
@@ -479,6 +493,29 @@ async def test_a_silent_stream_beats_and_a_poll_does_not() -> None:
 
     assert [text.split()[0] for text in stream.told()] == ["heartbeat"]
     assert (gone.calls, poll.calls) == (0, 0)
+
+
+async def test_a_cohort_that_is_silent_shares_one_heartbeat() -> None:
+    """In time, with the newest place; who is told of messages one by one beats by itself."""
+    async with running(heartbeat_ms=10_000) as at:
+        await at.run(0.5)
+        sink, client, other = Sink(), Client(at.hub), Client(at.hub)
+        for one in (client, other):
+            one.subscribe("alpha", interval=60_000)
+            one.session.take()
+        client.session.join(sink)
+        await at.run(59.5)
+        assert sink.taken[-1].startswith(b"event: alpha\nid: e:61\n")
+        sink.taken.clear()
+        client.calls = 0
+        await at.run(9.75)
+        (beat,) = sink.taken
+        await at.run(10)
+
+    assert beat.startswith(b"event: heartbeat\ndata: {")
+    assert b'"cursor":"e:70"' in beat
+    assert len(sink.taken) == 2
+    assert client.calls == 0
 
 
 # Clients

@@ -105,6 +105,14 @@ def test_texts_are_cut_out_to_the_byte() -> None:
     assert texts_in(body % "", "messages") == []
 
 
+async def test_who_only_connects_can_go(stage: Opener, wire: str) -> None:
+    """More than once."""
+    async with stage("alpha") as at:
+        client = await at.connect(wire)
+        await client.aclose()
+        await client.aclose()
+
+
 async def test_what_comes_too_late_is_not_lost(stage: Opener, wire: str) -> None:
     """A client may be asked again."""
     async with stage("alpha") as at:

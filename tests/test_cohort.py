@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
 from app.core.cohort import Cohort, FrameCache
-from app.core.log import Publication
+from app.core.log import Publication, Reading
 from app.core.source import Window
 from schema.fields import Detail, GapReason
 from schema.frame import Frame
 from schema.messages import Subscribe
 from tests.serving import DrivenHub
 from tests.synthetic import Numbers, SyntheticSource
+from transports.base import Wire
 
 SETTINGS = HubSettings(host="here", version="0", epoch="e")
 
@@ -242,6 +243,121 @@ def test_a_message_whose_window_is_no_longer_held_is_a_gap(
     assert body(at.cohort(5).frame(oldest))["reason"] == "source"
     assert caplog.messages == [f"e:{oldest.seq} cannot be rendered"]
     assert at.hub.counters.renders == 0
+
+
+# The fan-out
+
+
+@define(eq=False)
+class Sink:
+    """A connection that takes everything."""
+
+    wire: Wire = Wire.WEBSOCKET
+    fd: int = -1
+    taken: list[bytes] = field(factory=list)
+
+    def put(self, data: bytes) -> None:
+        self.taken.append(data)
+
+    def abort(self) -> None: ...
+
+
+class Reader:
+    """A session, as far as a cohort knows it."""
+
+    def notify(self) -> None: ...
+
+    def lost(self, channel: str, reason: str) -> None: ...
+
+    def part(self) -> None: ...
+
+
+def fans(cohort: Cohort) -> dict[tuple[Wire, bool], Sink]:
+    """Put a sink of each wire and dialect into a cohort."""
+    sinks = {
+        (Wire.WEBSOCKET, False): Sink(Wire.WEBSOCKET),
+        (Wire.WEBSOCKET, True): Sink(Wire.WEBSOCKET),
+        (Wire.SSE, False): Sink(Wire.SSE),
+    }
+    for (_, heritage), sink in sinks.items():
+        member = Reader()
+        cohort.enter(member)
+        cohort.join(member, sink, heritage=heritage)
+    return sinks
+
+
+def test_a_message_is_fanned_out_in_the_form_of_each_wire() -> None:
+    """Rendered once; a hole goes before it, in one piece, but not to heritage clients."""
+    at = Desk()
+    at.run(1, 3)
+    cohort = at.cohort(1)
+    sinks = fans(cohort)
+    base, reading = Reading(8.8, 8800, 8), Reading(9.0, 9000, 9)
+    publication = at.hub.log.append(
+        "synthetic", "here", 9, reading, base=base, hole=GapReason.SOURCE
+    )
+
+    cohort.fan_out(publication, 50.0)
+
+    gap, message = cohort.hole(publication), cohort.frame(publication)
+    assert [sink.taken for sink in sinks.values()] == [
+        [gap.websocket + message.websocket],
+        [message.websocket],
+        [gap.chunk + message.chunk],
+    ]
+    assert cohort.fanned_at == 50.0
+
+
+def test_a_hole_alone_is_no_sign_of_life_to_a_heritage_client() -> None:
+    """So the time at which all were sent something stands."""
+    at = Desk()
+    at.run(1, 3)
+    cohort = at.cohort(60)
+    sinks = fans(cohort)
+    cohort.fanned_at = 5.0
+    publication = at.tick(9, GapReason.SOURCE)
+
+    gap = cohort.hole(publication)
+    assert [sink.taken for sink in sinks.values()] == [[gap.websocket], [], [gap.chunk]]
+    assert cohort.fanned_at == 5.0
+
+
+def test_nothing_is_rendered_for_nobody() -> None:
+    """Neither where nobody ever was, nor where all have left."""
+    at = Desk()
+    at.run(1, 3)
+    cohort = at.cohort(1)
+    member, sink = Reader(), Sink()
+    cohort.enter(member)
+    cohort.part(member, sink, heritage=False)
+    cohort.join(member, sink, heritage=False)
+    assert (cohort.members, cohort.listeners) == ({member}, set())
+    cohort.part(member, sink, heritage=False)
+    assert cohort.listeners == {member}
+
+    publication = at.hub.log.append("synthetic", "here", 4, Reading(4.0, 4000, 4))
+    cohort.fan_out(publication, 7.0)
+    cohort.send([cohort.hole(publication)], 8.0)
+
+    assert (sink.taken, at.hub.counters.renders) == ([], 0)
+    assert cohort.fanned_at == float("-inf")
+
+
+def test_who_has_left_is_not_told_again_for_leaving_the_fan_out() -> None:
+    """Whichever comes first."""
+    at = Desk()
+    at.run(1, 3)
+    cohort = at.cohort(1)
+    member, sink = Reader(), Sink()
+    cohort.enter(member)
+    cohort.waiting.add(member)
+    cohort.join(member, sink, heritage=True)
+
+    cohort.leave(member)
+    cohort.part(member, sink, heritage=True)
+
+    assert (cohort.members, cohort.listeners, cohort.waiting) == (set(), set(), set())
+    assert not any(cohort.fans.values())
 
 
 # What was missed

@@ -29,6 +29,8 @@ from tests.synthetic import SyntheticSource
 from tests.traveller import ROAMING, Traveller
 
 THOROUGH = os.environ.get("PULSEWIRE_TESTS") == "thorough"
+# The direct path, and the ordinary one.
+SERVERS = ("httptools", "h11")
 CHANNELS = ("alpha", "beta")
 # Ticks of the second channel; the first has every tick.
 BETA_TICKS = (3, 5)
@@ -78,8 +80,12 @@ class Hopping(RuleBasedStateMachine):
         self.tick = 0
         self.asleep: set[str] = set()
 
-    @initialize(history=st.sampled_from([60, 900]), padding=st.sampled_from([*SOURCES]))
-    def start(self, history: int, padding: int) -> None:
+    @initialize(
+        server=st.sampled_from(SERVERS),
+        history=st.sampled_from([60, 900]),
+        padding=st.sampled_from([*SOURCES]),
+    )
+    def start(self, server: str, history: int, padding: int) -> None:
         """Start a server; a short history forgets, padding fills the socket of who stalls."""
         self.settings = Settings(history=history)
         self.ledger = Ledger(history, padding)
@@ -88,7 +94,7 @@ class Hopping(RuleBasedStateMachine):
         self.traveller = Traveller(self.ledger, accounts, wanted)
         self.phoenix = Phoenix(self._new_hub())
         hub = cast("Broadcaster", self.phoenix)
-        self.served = self._run(self.stack.enter_async_context(serving(hub, self.settings)))
+        self.served = self._run(self.stack.enter_async_context(serving(hub, self.settings, server)))
 
     @property
     def wire(self) -> str | None:
@@ -239,7 +245,10 @@ class Hopping(RuleBasedStateMachine):
         """Let the stream have a heartbeat, asked for or as after a long silence."""
         if asked and self.wire == "websocket":
             self._run(self.traveller.leg.websocket.send({"type": "ping"}))
-        for session in self.phoenix.hub.sessions:
+        self._run(self._beat())
+
+    async def _beat(self) -> None:
+        for session in list(self.phoenix.hub.sessions):
             session.beat()
 
     @precondition(lambda self: self.ledger.head)

@@ -218,6 +218,20 @@ async def write(at: Stage, ticks: int) -> None:
             at.hub.tick(tick, channel)
 
 
+async def test_a_poll_that_is_woken_for_nothing_goes_on_waiting(stage: Opener) -> None:
+    """An empty answer would only be asked again."""
+    async with stage("alpha") as at:
+        at.tick(1)
+        client = await join(at, EVERY_TICK, since=at.head)
+        await at.settled(client)
+        for session in at.hub.sessions:
+            session.notify()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        at.tick(2)
+        assert [m.kind for m in (await client.poll()).messages] == ["alpha"]
+
+
 class Slow(SyntheticSource):
     """Takes longer to render a few messages than one session may at a time."""
 

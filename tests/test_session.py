@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from attrs import define, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
 from app.core.rate import BURST
@@ -673,6 +676,300 @@ def test_a_channel_that_is_not_there_is_told_and_stays_subscribed() -> None:
     calls = client.calls
     at.lose("beta", "gone again")
     assert (client.calls, client.told()) == (calls + 1, ["error CHANNEL_UNAVAILABLE"])
+
+
+def test_a_channel_that_is_lost_before_its_subscription_is_answered_is_told_once() -> None:
+    """Behind the answer."""
+    at = Stage()
+    client = at.client()
+
+    client.subscribe("beta")
+    at.lose("beta", "no engine")
+
+    assert client.told() == ["subscribed", "error CHANNEL_UNAVAILABLE"]
+
+
+# The fan-out
+
+
+@define(eq=False)
+class Direct:
+    """A client on a wire that is written to at once, and that may stop to read for a while.
+
+    Its session is woken by ``pump``, which does what the direct path does.
+    """
+
+    hub: DrivenHub
+    wire: Wire = Wire.WEBSOCKET
+    fd: int = -1
+    heritage: bool = False
+    clear: bool = True
+    full: bool = False
+    taken: list[bytes] = field(factory=list)
+    session: Session = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.session = self.hub.open(self.wire, self.pump, heritage=self.heritage)
+        self.session.take()
+
+    def subscribe(self, channel: str = "alpha", interval: int = 1000, **keys: object) -> None:
+        subscribe = {"type": "subscribe", "channel": channel, "interval": interval} | keys
+        self.session.receive(json.dumps(subscribe))
+
+    def pump(self) -> None:
+        if self.clear:
+            self.taken += [frame.websocket for frame in self.session.take()]
+            if self.session.more:
+                self.pump()
+            else:
+                self.session.join(self)
+
+    def put(self, data: bytes) -> None:
+        assert self.clear
+        self.taken.append(data)
+        if self.full:
+            self.stall()
+
+    def abort(self) -> None: ...
+
+    def stall(self) -> None:
+        self.clear = False
+        self.session.part()
+
+    def resume(self) -> None:
+        self.clear = True
+        self.pump()
+
+    def told(self) -> list[str]:
+        """Tell what came since the last time, in short."""
+        data, self.taken = b"".join(self.taken), []
+        return [short(json.loads(text)) for text in texts(data)]
+
+
+def texts(data: bytes) -> list[bytes]:
+    """Cut a stream of a server's text frames into its texts (RFC 6455 section 5.2)."""
+    found = []
+    while data:
+        assert data[0] == 0x81
+        begin, length = 2, data[1]
+        if length == 126:
+            begin, length = 4, int.from_bytes(data[2:4], "big")
+        found.append(data[begin : begin + length])
+        data = data[begin + length :]
+    return found
+
+
+def test_who_is_in_the_fan_out_is_sent_what_comes() -> None:
+    """Of each of its channels, in the order of ``seq``, without being told."""
+    at = Stage()
+    at.tick(1)
+    client = Direct(at.hub)
+    client.subscribe("alpha")
+    client.subscribe("beta", 2000)
+    client.told()
+
+    at.tick(2, 3)
+    at.hub.tick(5, "beta", hole=GapReason.SOURCE)
+
+    assert client.told() == ["alpha e:3", "beta e:4", "alpha e:5", "gap e:7", "beta e:7"]
+    assert client.session.take() == []
+
+
+def test_who_has_left_the_fan_out_takes_what_it_missed() -> None:
+    """From the very message at which it left."""
+    at = Stage()
+    at.tick(1)
+    client = Direct(at.hub)
+    client.subscribe("alpha")
+    at.tick(2)
+    client.stall()
+    at.tick(3, 4)
+    assert client.told() == ["subscribed", "alpha e:1", "alpha e:3"]
+
+    client.resume()
+    at.tick(5)
+
+    assert client.told() == ["alpha e:5", "alpha e:7", "alpha e:9"]
+
+
+def test_who_stalls_between_two_publications_of_a_tick_misses_none() -> None:
+    """The one that filled its wire is its own, the next one waits."""
+    at = Stage()
+    at.tick(1)
+    client = Direct(at.hub)
+    client.subscribe("beta")
+    client.subscribe("alpha")
+    client.told()
+    client.full = True
+    at.tick(2)
+    assert client.told() == ["alpha e:3"]
+    client.full = False
+
+    client.resume()
+    at.tick(3)
+
+    assert client.told() == ["beta e:4", "alpha e:5", "beta e:6"]
+
+
+def test_a_channel_that_was_given_back_is_fanned_out_no_more() -> None:
+    """The others are; and its cohort is gone."""
+    at = Stage()
+    at.tick(1)
+    client = Direct(at.hub)
+    client.subscribe("alpha")
+    client.subscribe("beta")
+    client.told()
+
+    client.session.receive('{"type":"unsubscribe","channel":"alpha"}')
+    at.tick(2)
+    client.subscribe("beta", 5000)
+    at.tick(3, 5)
+
+    assert client.told() == ["beta e:4", "subscribed", "beta e:4", "beta e:10"]
+    assert at.hub.cohorts == 1
+    client.session.leave()
+    at.tick(10)
+    assert (client.told(), at.hub.cohorts) == ([], 0)
+
+
+def test_an_opening_that_waits_joins_when_it_is_out() -> None:
+    """The other channels are fanned out meanwhile, and nothing is lost or repeated."""
+    at = Stage()
+    at.tick(1)
+    at.sleep("beta")
+    client = Direct(at.hub)
+    client.subscribe("alpha")
+    client.subscribe("beta", 60_000)
+    at.tick(2, 2, "alpha")
+    at.hub.tick(3, "beta", "alpha", hole=GapReason.IDLE)
+    at.tick(60, 60, "beta")
+
+    assert client.told() == [
+        "subscribed",
+        "alpha e:1",
+        "subscribed",
+        "alpha e:3",
+        "beta e:4",
+        "gap e:5",
+        "alpha e:5",
+        "beta e:6",
+    ]
+
+
+def test_who_is_served_in_slices_joins_after_the_last() -> None:
+    """Not while there is more to take."""
+    at = costly()
+    at.tick(1, 10)
+    client = Direct(at.hub)
+
+    client.subscribe("alpha", since="e:1")
+    at.tick(11)
+
+    assert client.told() == ["subscribed", *(f"alpha e:{seq}" for seq in range(3, 22, 2))]
+
+
+def test_a_heritage_client_in_the_fan_out_hears_nothing_of_v1() -> None:
+    """A hole without a message is silence."""
+    at = Stage()
+    at.tick(1)
+    client = Direct(at.hub, heritage=True)
+    client.subscribe("alpha", 5000)
+    at.hub.tick(3, hole=GapReason.SOURCE)
+    at.hub.tick(5, hole=GapReason.SOURCE)
+
+    assert client.told() == ["alpha e:1", "alpha e:5"]
+
+
+def test_silence_counts_from_the_last_fan_out_too() -> None:
+    """While the client is in it."""
+    at = Stage()
+    at.tick(1)
+    client = Direct(at.hub)
+    at.sleep("beta")
+    client.subscribe("alpha")
+    client.subscribe("beta")
+    moments = [client.session.silent_since]
+    at.manual.advance(1)
+    at.tick(2, 2, "alpha")
+    moments.append(client.session.silent_since)
+    client.stall()
+    moments.append(client.session.silent_since)
+
+    assert moments == [1000, 1001, 1000]
+
+
+@define(eq=False)
+class Twins:
+    """Two clients that say the same at the same time: one in the fan-out, one that takes."""
+
+    at: Stage
+    tick: int = 1
+    taken: list[bytes] = field(factory=list)
+    direct: Direct = field(init=False)
+    ordinary: Client = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.at.tick(self.tick)
+        self.direct, self.ordinary = Direct(self.at.hub), self.at.client()
+
+    def take(self) -> None:
+        if self.direct.clear:
+            self.taken += [frame.text for frame in self.ordinary.session.take()]
+
+    def say(self, kind: str, **keys: object) -> None:
+        for session in (self.direct.session, self.ordinary.session):
+            session.receive(json.dumps({"type": kind, **keys}))
+        self.take()
+
+    def publish(self, number: int, *channels: str, hole: GapReason | None = None) -> None:
+        for _ in range(number):
+            self.tick += 1
+            self.at.hub.tick(self.tick, *channels, hole=hole)
+            self.take()
+
+    def stall(self) -> None:
+        self.direct.stall()
+
+    def resume(self) -> None:
+        self.direct.resume()
+        self.take()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["both", "alpha", "beta", "many", "hole", "ask", "ping", "stall", "go"]
+            ),
+            st.integers(1, 3),
+        ),
+        max_size=40,
+    )
+)
+def test_the_fan_out_gives_what_taking_gives(steps: list[tuple[str, int]]) -> None:
+    """Byte for byte, whoever stalls for however long, and whatever is subscribed meanwhile."""
+    twins = Twins(Stage())
+    does: dict[str, Callable[[int], None]] = {
+        "both": twins.publish,
+        "alpha": lambda number: twins.publish(number, "alpha"),
+        "beta": lambda number: twins.publish(number, "beta"),
+        "many": lambda number: twins.publish(20 * number),
+        "hole": lambda number: twins.publish(number, hole=GapReason.SOURCE),
+        "ask": lambda number: twins.say(
+            "subscribe", channel="beta", interval=number * 1000, history=number
+        ),
+        "ping": lambda _: twins.say("ping"),
+        "stall": lambda _: twins.stall(),
+        "go": lambda _: twins.resume(),
+    }
+    twins.say("subscribe", channel="alpha", interval=1000)
+    twins.say("subscribe", channel="beta", interval=2000)
+
+    for kind, number in [*steps, ("go", 1), ("both", 2)]:
+        does[kind](number)
+
+    assert texts(b"".join(twins.direct.taken)) == twins.taken
 
 
 # In slices

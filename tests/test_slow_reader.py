@@ -21,9 +21,6 @@ if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
 
 pytest_plugins = ["tests.stage"]
 streams = pytest.mark.parametrize("wire", ["websocket", "sse"])
-# The ordinary path; on the direct path there is no writer that could be outrun, and
-# tests/test_pressure.py has readers that do stop reading.
-pytestmark = pytest.mark.parametrize("server", ["h11", "hypercorn"])
 
 EVERY_TICK = Want("alpha", 1000)
 BOTH = (EVERY_TICK, Want("beta", 1000))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from schema.fields import GapReason
+from app.core.source import Window
+from schema.fields import Detail, GapReason
 from tests.clientbase import http_client
 from tests.clients import RefusedError, SseClient, Want
+from tests.synthetic import Numbers, SyntheticSource
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
     from tests.stage import Opener, Stage
@@ -22,6 +25,25 @@ async def join(at: Stage, *wants: Want, **options: Any) -> SseClient:  # noqa: A
     client = await at.join("sse", *wants, **options)
     assert isinstance(client, SseClient)
     return client
+
+
+class Slow(SyntheticSource):
+    """Takes longer to render a few messages than one session may at a time."""
+
+    def render(self, window: Window, detail: Detail) -> Numbers:
+        deadline = time.monotonic() + 0.002
+        while time.monotonic() < deadline:
+            pass
+        return super().render(window, detail)
+
+
+async def test_a_history_that_takes_long_is_whole(stage: Opener) -> None:
+    """It is rendered in slices, between which others have their turn."""
+    async with stage(sources=[Slow("alpha")]) as at:
+        at.tick(1, 30)
+        client = await join(at, EVERY_TICK, history=20)
+        *_, history = await client.until("history")
+        assert len(history.body["items"]) == 20
 
 
 async def test_the_headers_keep_the_stream_out_of_caches_and_buffers(stage: Opener) -> None:

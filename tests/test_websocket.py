@@ -268,6 +268,14 @@ async def test_a_message_may_have_16_kib(stage: Opener) -> None:
         assert await client.ended() == 1009
 
 
+async def test_what_no_server_reads_to_its_end_is_too_large_all_the_same(stage: Opener) -> None:
+    """Whether it is we who say so or the server library."""
+    async with stage("alpha") as at:
+        client = await join(at)
+        await client.send(ping_of(512 * 1024))
+        assert await client.ended() == 1009
+
+
 async def test_who_talks_too_fast_is_told(stage: Opener) -> None:
     """Forty messages at once are let through, and twenty a second."""
     async with stage("alpha") as at:

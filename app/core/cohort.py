@@ -118,11 +118,8 @@ class Cohort:
 
     def part(self, member: Member, sink: Sink, *, heritage: bool) -> None:
         """Tell a session again."""
-        fan = self.fans.get((sink.wire, heritage))
-        if fan is not None:
-            fan.discard(sink)
-        if member in self.members:
-            self.listeners.add(member)
+        self.fans[sink.wire, heritage].discard(sink)
+        self.listeners.add(member)
 
     def fan_out(self, publication: Publication, now: float) -> None:
         """Write what a publication is for this cohort to all who are in its fans."""

@@ -235,8 +235,10 @@ class Session:
 
     def lost(self, channel: str, reason: str) -> None:
         """Tell the client that a channel has nothing to say at present."""
-        self._say_lost(channel, reason)
-        self.wake()
+        # Who waits for a verdict is told with that.
+        if channel not in self._pending:
+            self._say_lost(channel, reason)
+            self.wake()
 
     def _say_lost(self, channel: str, reason: str) -> None:
         error = ErrorCode.CHANNEL_UNAVAILABLE

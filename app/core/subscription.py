@@ -160,12 +160,11 @@ class Subscription:
         """
         items = self.cohort.after(self.position)
         position, self.position = self.position, log.head
-        all_of_it = (self.recovering or all_of_it) and self.cohort.holds(position)
-        self.recovering = False
+        all_of_it, self.recovering = all_of_it or self.recovering, False
         due = [item for item in items if self.cohort.due(item)]
         complete = len(due) <= 1 and position >= self.cohort.ring.dropped
         gaps = []
-        if not all_of_it and not complete:
+        if not complete and not (all_of_it and self.cohort.holds(position)):
             newest = due[-1]
             since, to = log.cursor(position), log.cursor(newest.seq)
             missed = self.cohort.missed(position, newest.seq)
