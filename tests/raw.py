@@ -281,7 +281,7 @@ async def dial(
     return RawClient(sock, decoder, tls)
 
 
-async def open_raw(  # noqa: PLR0913 - all there is to ask for
+async def open_raw(
     wire: str,
     served: Served,
     channels: str = "alpha:1000",

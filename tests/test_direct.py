@@ -39,12 +39,12 @@ from schema.frame import Frame
 from tests.raw import EventDecoder, FrameDecoder, RawClient, dial, masked, open_raw
 from tests.serving import DrivenHub, Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
-from transports.base import Close, Wire
-from transports.direct import HIGH_WATER, Direct, DirectHttp, DirectWebSocket, protocols
+from transports.base import Close
+from transports.direct import HIGH_WATER, Direct, DirectHttp, DirectWebSocket
 from transports.stall import StallWatch
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
-    from tests.stage import Opener, Stage
+    from tests.stage import Opener
 
 pytest_plugins = ["tests.stage"]
 
@@ -705,9 +705,10 @@ async def test_a_pipelined_request_waits_for_the_end_of_the_stream(stage: Opener
 
 @pytest.mark.parametrize("reset", [False, True])
 async def test_one_who_goes_with_a_request_in_the_pipeline_is_forgotten(
-    stage: Opener, reset: bool
+    stage: Opener,
+    reset: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """What uvicorn tells is only the newest request, which has not begun, and would keep the stream."""
+    """uvicorn tells the newest request only, which has not begun; the stream would be kept."""
     async with stage("alpha") as at:
         at.tick(1)
         client = await open_raw("sse", at.served)
