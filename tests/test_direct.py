@@ -708,7 +708,7 @@ async def test_one_who_goes_with_a_request_in_the_pipeline_is_forgotten(
     stage: Opener,
     reset: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """uvicorn tells the newest request only, which has not begun; the stream would be kept."""
+    """The newest request, all that uvicorn tells of, has not begun; the stream would be kept."""
     async with stage("alpha") as at:
         at.tick(1)
         client = await open_raw("sse", at.served)
