@@ -47,6 +47,8 @@ HOLES = (GapReason.SOURCE, GapReason.SUSPEND, GapReason.OVERLOAD, GapReason.IDLE
 # Sent as one go, so many are too many for a live reader, and for a cursor.
 MUCH = 400
 RCVBUF = 4096
+# Longer than any stream may be silent.
+SILENCE_S = 60
 
 # Made once, by the bytes that fill a message: each has message classes of its own.
 SOURCES = {
@@ -248,7 +250,10 @@ class Hopping(RuleBasedStateMachine):
         self._run(self._beat())
 
     async def _beat(self) -> None:
-        for session in list(self.phoenix.hub.sessions):
+        hub = self.phoenix.hub
+        for cohort in list(hub._cohorts.values()):
+            hub._beat_cohort(cohort, hub.now() + SILENCE_S)
+        for session in list(hub.sessions):
             session.beat()
 
     @precondition(lambda self: self.ledger.head)
