@@ -159,7 +159,8 @@ class RawClient:
     """A connection to the server; ``pieces`` is what came, ``over`` how it ended: FIN or RST.
 
     ``taken`` counts the bytes that were read off the socket. ``on_piece`` is called instead of
-    keeping the pieces, which thousands of clients could not.
+    keeping the pieces, which thousands of clients could not. One that is ``polite`` answers the
+    server's pings by itself.
     """
 
     sock: socket.socket
@@ -170,6 +171,7 @@ class RawClient:
     head: bytes = b""
     taken: int = 0
     over: str | None = None
+    polite: bool = False
 
     async def send(self, data: bytes) -> None:
         """Send bytes."""
@@ -223,7 +225,10 @@ class RawClient:
 
     def _feed(self, data: bytes) -> None:
         for piece in self.decoder.feed(data):
-            (self.on_piece or self.pieces.append)(piece)
+            if piece.kind == "ping" and self.polite:
+                self.sock.send(masked(0x8A, piece.data))
+            else:
+                (self.on_piece or self.pieces.append)(piece)
 
     def _end(self, how: str) -> None:
         self.over = how

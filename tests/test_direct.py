@@ -40,7 +40,7 @@ from tests.raw import EventDecoder, FrameDecoder, RawClient, dial, masked, open_
 from tests.serving import DrivenHub, Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
 from transports.base import Close
-from transports.direct import HIGH_WATER, Direct, DirectHttp, DirectWebSocket
+from transports.direct import BATCH, HIGH_WATER, Direct, DirectHttp, DirectWebSocket
 from transports.stall import StallWatch
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
@@ -498,8 +498,43 @@ async def test_a_large_snapshot_that_waits_is_not_overtaken(wire: str, stage: Op
             client.widen(1 << 20)
             client.listen()
             await until(lambda: data_seqs(client)[-1:] == [59])
-            assert client.kinds()[:4] == ["connected", "subscribed", "history", "alpha"]
+            kinds = [message.kind for message in client.messages]
+            assert kinds[:4] == ["connected", "subscribed", "history", "alpha"]
             assert data_seqs(client) == list(range(40, 60))
+
+
+async def test_much_that_is_missed_is_not_copied_for_one_who_does_not_read(
+    stage: Opener, wire: str
+) -> None:
+    """Of a megabyte that a cursor may miss the connection keeps a batch; the rest is shared."""
+    async with stage(sources=[SyntheticSource("alpha", padding=3000)]) as at:
+        at.tick(1, 301)
+        client = await open_raw(wire, at.served, query=f"&since={at.cursor(1)}", rcvbuf=4096)
+        with leaving(client):
+            await until(lambda: any(connection.rest for connection in connections(at.served)))
+            (connection,) = connections(at.served)
+            assert connection.buffered() <= BATCH
+            kept = sum(map(len, connection.rest))
+            assert 301 * 3000 - kept < 4 * BATCH
+            at.tick(302, 303)
+            client.widen(1 << 20)
+            client.listen()
+            await has(client, list(range(2, 304)))
+            assert "gap" not in client.kinds()
+            assert (connection.clear, list(connection.rest)) == (True, [])
+
+
+async def test_one_who_is_cut_off_in_the_middle_keeps_nothing(stage: Opener, wire: str) -> None:
+    """What was still to be written is let go with the session."""
+    async with stage(sources=[SyntheticSource("alpha", padding=3000)]) as at:
+        at.tick(1, 301)
+        client = await open_raw(wire, at.served, query=f"&since={at.cursor(1)}", rcvbuf=4096)
+        with leaving(client):
+            await until(lambda: any(connection.rest for connection in connections(at.served)))
+            (connection,) = connections(at.served)
+            connection.abort()
+            assert not connection.rest
+            await at.gone(left=0)
 
 
 async def test_protocol_pings_are_answered_between_messages(stage: Opener) -> None:
@@ -703,19 +738,18 @@ async def test_a_pipelined_request_waits_for_the_end_of_the_stream(stage: Opener
             assert after is not session
 
 
-@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("end", ["FIN", "RST"])
 async def test_one_who_goes_with_a_request_in_the_pipeline_is_forgotten(
-    stage: Opener,
-    reset: bool,  # noqa: FBT001 - a parameter of the test
+    stage: Opener, end: str
 ) -> None:
-    """The newest request, all that uvicorn tells of, has not begun; the stream would be kept."""
+    """Of the end uvicorn tells only the newest request, which has not begun."""
     async with stage("alpha") as at:
         at.tick(1)
         client = await open_raw("sse", at.served)
         with leaving(client):
             await client.send(GET.format("/healthz").encode())
             await asyncio.sleep(0.01)
-            client.close(reset=reset)
+            client.close(reset=end == "RST")
             for tick in range(2, 10):
                 at.tick(tick)
                 await asyncio.sleep(0.01)

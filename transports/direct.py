@@ -19,7 +19,7 @@ import logging
 import socket
 import struct
 from asyncio.trsock import TransportSocket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # On the ordinary path no more than this waits in user space: messages get old there.
 HIGH_WATER = 16 * 1024
+# Messages that come together are written together, up to so many bytes.
+BATCH = 64 * 1024
 # SO_LINGER without any time: to close is to send a RST, and to forget what was not sent.
 RESET = struct.pack("ii", 1, 0)
 
@@ -47,7 +49,8 @@ class Direct(Base):
     """What both protocol classes have in common: when the wire is free, and what happens then.
 
     ``clear`` is True only while a session is attached, the transport's buffer is empty, and the
-    wire is between two messages. ``below`` is, under TLS, the transport that holds the socket.
+    wire is between two messages. ``below`` is, under TLS, the transport that holds the socket;
+    ``rest`` are whole messages that were taken from the session and have yet to be written.
     """
 
     wire: ClassVar[Wire]
@@ -58,6 +61,7 @@ class Direct(Base):
     fd = -1
     session: Session | None = None
     below: asyncio.Transport | None = None
+    rest: Sequence[bytes] = ()
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         """Bound what may wait in user space, on either path."""
@@ -99,21 +103,42 @@ class Direct(Base):
         if self.session is None or not self.clear:
             return
         try:
-            self._pump(self.session)
+            if self._flush():
+                self._pump(self.session)
         except Exception:
             logger.exception("a client cannot be served")
             self.abort()
 
     def _pump(self, session: Session) -> None:
-        frames = session.take()
-        if frames:
-            self.transport.write(b"".join(map(self.encode, frames)))
+        rest = self._write([self.encode(frame) for frame in session.take()])
+        if rest:
+            self.rest = rest
         if session.more:
             asyncio.get_running_loop().call_soon(self.pump)
         elif self.clear and session.close is not None:
             self.finish(session.close)
         elif self.clear:
             session.join(self)
+
+    def _flush(self) -> bool:
+        """Write what is left from the last time, and tell whether the wire is still free."""
+        if self.rest:
+            self.rest = self._write(self.rest)
+        return self.clear
+
+    def _write(self, wire: Sequence[bytes]) -> Sequence[bytes]:
+        """Write messages while the wire takes them, and return the others.
+
+        Those are shared by all who get them; what the transport keeps is a copy for one.
+        """
+        while wire and self.clear:
+            count, size = 1, len(wire[0])
+            while count < len(wire) and size + len(wire[count]) <= BATCH:
+                size += len(wire[count])
+                count += 1
+            self.transport.write(b"".join(wire[:count]))
+            wire = wire[count:]
+        return wire
 
     def usable(self) -> bool:
         """Whether the wire is between two messages of an open stream."""
@@ -136,6 +161,8 @@ class Direct(Base):
         if self.session is not None:
             self.session.part()
             self.session, self.clear, self.fd = None, False, -1
+            if self.rest:
+                self.rest = ()
             if not self.transport.is_closing():
                 self.transport.set_write_buffer_limits(high=HIGH_WATER)
 
