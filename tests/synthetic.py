@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 from attrs import define, field, frozen
@@ -20,6 +21,7 @@ class Numbers:
     padding: str
 
 
+@functools.cache  # a class costs the codec a converter of its own
 def message_class(channel: str) -> type[DataMessage]:
     """Make the message class of a channel."""
 

@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from app.core.broadcaster import Broadcaster
 from app.settings import Settings
 from schema.fields import GapReason
-from tests.clients import WIRES
+from tests.clients import WIRES, Client
 from tests.ledger import Account, Ledger
 from tests.serving import DrivenHub, driven_hub, serving
 from tests.synthetic import SyntheticSource
@@ -50,14 +50,15 @@ TOGETHER: tuple[Together, ...] = (
 HOLES = (GapReason.SOURCE, GapReason.SUSPEND, GapReason.OVERLOAD, GapReason.IDLE)
 # Among them more than a live reader may fall behind, and more than a cursor may.
 COUNTS = (1, 1, 2, 3, 5, 8, 13, 21, 31, 50, 400)
-RCVBUF = 4096
+# Of a client that is soon full when it does not read.
+NARROW = 16 * 1024
 # Longer than any stream may be silent.
 SILENCE_S = 60
 
 # Made once, by the bytes that fill a message: each has message classes of its own.
 SOURCES = {
     padding: [SyntheticSource(channel, padding=padding) for channel in CHANNELS]
-    for padding in (0, 5000)
+    for padding in (0, 10_000)
 }
 
 T = TypeVar("T")
@@ -148,6 +149,7 @@ class Hopping(RuleBasedStateMachine):
         abruptly=st.booleans(),
         header=st.booleans(),
         wait=st.sampled_from([0, 0.002, 25]),
+        rcvbuf=st.sampled_from([None, NARROW]),
         away=st.none() | bursts,
         meanwhile=st.none() | bursts,
     )
@@ -159,6 +161,7 @@ class Hopping(RuleBasedStateMachine):
         abruptly: bool,
         header: bool,
         wait: float,
+        rcvbuf: int | None,
         away: Burst | None,
         meanwhile: Burst | None,
     ) -> None:
@@ -166,14 +169,12 @@ class Hopping(RuleBasedStateMachine):
         self._run(self.traveller.leave(abruptly=abruptly))
         self._run(self._publish(away))
         self.traveller.wanted["beta"] = ticks
-        self._run(self._board(wire, meanwhile, header=header, wait=wait))
+        client = self._run(ROAMING[wire].connect(self.served, rcvbuf=rcvbuf))
+        self._run(self._board(client, meanwhile, header=header, wait=wait))
 
     async def _board(
-        self, wire: str, meanwhile: Burst | None, *, header: bool, wait: float
+        self, client: Client, meanwhile: Burst | None, *, header: bool, wait: float
     ) -> None:
-        # A poll cannot stall a stream, but a small buffer would make its answer take for ever.
-        rcvbuf = None if wire == "longpoll" else RCVBUF
-        client = await ROAMING[wire].connect(self.served, rcvbuf=rcvbuf)
         boarding = self.traveller.board(client, header=header, wait=wait)
         await asyncio.gather(boarding, self._publish(meanwhile))
 
@@ -283,7 +284,8 @@ class Hopping(RuleBasedStateMachine):
     async def _finish(self) -> None:
         try:
             if self.wire is None:
-                await self._board("sse", None, header=False, wait=0)
+                client = await ROAMING["sse"].connect(self.served)
+                await self.traveller.board(client, header=False, wait=0)
             await self._publish(Burst(max(BETA_TICKS)))
             await self.traveller.arrive()
         finally:
