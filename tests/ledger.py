@@ -81,10 +81,8 @@ class Ledger:
             before = None if previous is None else previous.tick
             self._entries[channel].append(Entry(place, tick, before, hole if previous else None))
 
-    def place(self, cursor: str | None) -> Place:
-        """Say what a cursor means; null lies before everything."""
-        if cursor is None:
-            return BEFORE_ALL
+    def place(self, cursor: str) -> Place:
+        """Say what a cursor means."""
         epoch, _, seq = cursor.partition(":")
         return self.epochs.index(epoch), int(seq)
 
@@ -135,13 +133,11 @@ class Ledger:
 
     def _window(self, channel: str, entry: Entry, ticks: int) -> tuple[Entry, int]:
         life, seq = entry.place
-        for first in reversed(self.between(channel, (life, 0), (life, seq + 1))):
-            length_ms = (entry.tick - first.tick) * TICK_MS
-            if first.tick <= entry.tick - ticks:
-                return first, length_ms
-            if first.begins:
-                return first, length_ms + PRIME_MS
-        raise AssertionError("the first of a life begins every window")
+        backwards = reversed(self.between(channel, (life, 0), (life, seq + 1)))
+        whole = entry.tick - ticks
+        first = next(item for item in backwards if item.tick <= whole or item.begins)
+        length_ms = (entry.tick - first.tick) * TICK_MS
+        return first, length_ms if first.tick <= whole else length_ms + PRIME_MS
 
 
 @define

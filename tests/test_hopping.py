@@ -15,6 +15,8 @@ import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar, cast
 
+import pytest
+from attrs import frozen
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -29,6 +31,8 @@ from tests.synthetic import SyntheticSource
 from tests.traveller import ROAMING, Traveller
 
 THOROUGH = os.environ.get("PULSEWIRE_TESTS") == "thorough"
+# A failure is made small before it is told, which may take minutes.
+pytestmark = pytest.mark.timeout(0 if THOROUGH else 600)
 # The direct path, and the ordinary one.
 SERVERS = ("httptools", "h11")
 CHANNELS = ("alpha", "beta")
@@ -44,9 +48,11 @@ TOGETHER: tuple[Together, ...] = (
     (("beta",),),
 )
 HOLES = (GapReason.SOURCE, GapReason.SUSPEND, GapReason.OVERLOAD, GapReason.IDLE)
-# Sent as one go, so many are too many for a live reader, and for a cursor.
-MUCH = 400
+# Among them more than a live reader may fall behind, and more than a cursor may.
+COUNTS = (1, 1, 2, 3, 5, 8, 13, 21, 31, 50, 400)
 RCVBUF = 4096
+# Longer than any stream may be silent.
+SILENCE_S = 60
 
 # Made once, by the bytes that fill a message: each has message classes of its own.
 SOURCES = {
@@ -56,8 +62,32 @@ SOURCES = {
 
 T = TypeVar("T")
 
+
+@frozen
+class Burst:
+    """Publications at ``count`` ticks, after some that were ``skipped``.
+
+    What is ``together`` is published in one go, and between two of them the loop makes a
+    ``pause`` of so many turns.
+    """
+
+    count: int = 1
+    together: Together = (CHANNELS,)
+    skipped: int = 0
+    hole: GapReason | None = None
+    pause: int = 0
+
+
 beta_ticks = st.sampled_from(BETA_TICKS)
 turns = st.integers(0, 6)
+bursts = st.builds(
+    Burst,
+    count=st.sampled_from(COUNTS),
+    together=st.sampled_from(TOGETHER),
+    skipped=st.sampled_from([0, 0, 0, 1, 7]),
+    hole=st.none() | st.sampled_from(HOLES),
+    pause=turns,
+)
 
 
 class Phoenix:
@@ -118,7 +148,8 @@ class Hopping(RuleBasedStateMachine):
         abruptly=st.booleans(),
         header=st.booleans(),
         wait=st.sampled_from([0, 0.002, 25]),
-        meanwhile=st.none() | st.tuples(turns, st.integers(1, 40)),
+        away=st.none() | bursts,
+        meanwhile=st.none() | bursts,
     )
     def hop(
         self,
@@ -128,29 +159,23 @@ class Hopping(RuleBasedStateMachine):
         abruptly: bool,
         header: bool,
         wait: float,
-        meanwhile: tuple[int, int] | None,
+        away: Burst | None,
+        meanwhile: Burst | None,
     ) -> None:
-        """Go to a wire, the same or another; perhaps something is published meanwhile."""
+        """Go to a wire, the same or another; something may be published before and meanwhile."""
         self._run(self.traveller.leave(abruptly=abruptly))
+        self._run(self._publish(away))
         self.traveller.wanted["beta"] = ticks
         self._run(self._board(wire, meanwhile, header=header, wait=wait))
 
     async def _board(
-        self, wire: str, meanwhile: tuple[int, int] | None, *, header: bool, wait: float
+        self, wire: str, meanwhile: Burst | None, *, header: bool, wait: float
     ) -> None:
         # A poll cannot stall a stream, but a small buffer would make its answer take for ever.
         rcvbuf = None if wire == "longpoll" else RCVBUF
         client = await ROAMING[wire].connect(self.served, rcvbuf=rcvbuf)
         boarding = self.traveller.board(client, header=header, wait=wait)
-        if meanwhile is None:
-            await boarding
-        else:
-            await asyncio.gather(boarding, self._publish_later(*meanwhile))
-
-    async def _publish_later(self, after: int, count: int) -> None:
-        for _ in range(after):
-            await asyncio.sleep(0)
-        await self._publish(count)
+        await asyncio.gather(boarding, self._publish(meanwhile))
 
     @precondition(lambda self: self.wire is not None)
     @rule(abruptly=st.booleans())
@@ -163,7 +188,7 @@ class Hopping(RuleBasedStateMachine):
     def arrive(self) -> None:
         """Read all that is due; who waits for a source that sleeps has to wait for it to wake."""
         if self.asleep:
-            self._run(self._publish())
+            self._run(self._publish(Burst()))
         self._run(self.traveller.arrive())
 
     @precondition(lambda self: self.wire is not None)
@@ -187,39 +212,20 @@ class Hopping(RuleBasedStateMachine):
 
     # What the server does
 
-    @rule(
-        count=st.integers(1, 50),
-        together=st.sampled_from(TOGETHER),
-        skipped=st.integers(0, 7),
-        hole=st.none() | st.sampled_from(HOLES),
-        pause=turns,
-    )
-    def publish(
-        self, count: int, together: Together, skipped: int, hole: GapReason | None, pause: int
-    ) -> None:
-        """Publish in one go, or with some turns of the loop between two publications."""
-        self.tick += skipped
-        self._run(self._publish(count, together, hole, pause))
+    @rule(burst=bursts)
+    def publish(self, burst: Burst) -> None:
+        """Publish while the client is there, or is not."""
+        self._run(self._publish(burst))
 
-    @rule()
-    def publish_much(self) -> None:
-        """Publish more than a reader or a cursor may miss."""
-        self._run(self._publish(MUCH))
-
-    async def _publish(
-        self,
-        count: int = 1,
-        together: Together = (CHANNELS,),
-        hole: GapReason | None = None,
-        pause: int = 0,
-    ) -> None:
-        for _ in range(count):
-            self.tick += 1
-            for channels in together:
-                self._note(channels, hole)
-                for _ in range(pause):
-                    await asyncio.sleep(0)
-            hole = None
+    async def _publish(self, burst: Burst | None) -> None:
+        if burst is not None:
+            await _turn(burst.pause)
+            self.tick += burst.skipped
+            for at in range(burst.count):
+                self.tick += 1
+                for channels in burst.together:
+                    self._note(channels, burst.hole if at == 0 else None)
+                    await _turn(burst.pause)
 
     def _note(self, channels: tuple[str, ...], hole: GapReason | None) -> None:
         newest = [self.ledger.newest(channel) for channel in channels]
@@ -248,7 +254,10 @@ class Hopping(RuleBasedStateMachine):
         self._run(self._beat())
 
     async def _beat(self) -> None:
-        for session in list(self.phoenix.hub.sessions):
+        hub = self.phoenix.hub
+        for cohort in list(hub._cohorts.values()):
+            hub._beat_cohort(cohort, hub.now() + SILENCE_S)
+        for session in list(hub.sessions):
             session.beat()
 
     @precondition(lambda self: self.ledger.head)
@@ -275,10 +284,15 @@ class Hopping(RuleBasedStateMachine):
         try:
             if self.wire is None:
                 await self._board("sse", None, header=False, wait=0)
-            await self._publish(max(BETA_TICKS))
+            await self._publish(Burst(max(BETA_TICKS)))
             await self.traveller.arrive()
         finally:
             await self.traveller.leave(abruptly=False)
+
+
+async def _turn(times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
 
 
 TestHopping = Hopping.TestCase

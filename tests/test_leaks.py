@@ -146,13 +146,16 @@ class Ground:
 
 
 @contextlib.asynccontextmanager
-async def ground(server: str = "httptools", padding: int = 0) -> AsyncIterator[Ground]:
-    """Serve one channel, with little patience for who does not read."""
+async def ground(
+    server: str = "httptools", padding: int = 0, *, sampled: bool = True
+) -> AsyncIterator[Ground]:
+    """Serve one channel, ``sampled`` once, with little patience for who does not read."""
     settings = Settings(stall_timeout=1)
     hub = driven_hub([SyntheticSource("alpha", padding=padding)], settings)
     async with serving(hub, settings, server) as served:
         on = Ground(served, hub, Inventory.of(hub))
-        on.publish()
+        if sampled:
+            on.publish()
         yield on
 
 
@@ -179,6 +182,23 @@ async def test_a_closing_handshake_ends_all_that_belongs_to_a_websocket() -> Non
         while await caller.hear():
             pass
         caller.sock.close()
+        await on.cleared()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("wire", WIRES)
+async def test_who_goes_before_the_first_message_is_forgotten(server: str, wire: str) -> None:
+    """The cohort it has waited in as well."""
+    async with ground(server, sampled=False) as on:
+        callers = [await on.call(wire) for _ in range(AT_ONCE)]
+        for caller in callers:
+            for said in caller.script():
+                await caller.say(said)
+                if wire != "longpoll":
+                    assert await caller.hear()
+        await until(on.hub, lambda now: (now.sessions, now.cohorts) == (AT_ONCE, 1))
+        for caller in callers:
+            caller.sock.close()
         await on.cleared()
 
 
@@ -270,6 +290,20 @@ async def test_an_unsubscribe_leaves_the_connection_and_nothing_else() -> None:
         assert await client.fence() == []
         without = Inventory.of(on.hub)
         assert (without.sessions, without.cohorts, without.tasks) == (1, 0, with_it.tasks)
+        await client.aclose()
+        await on.cleared()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_an_unsubscribe_before_the_first_message_leaves_nothing_either(server: str) -> None:
+    """There is nothing to be taken out of yet."""
+    async with ground(server, sampled=False) as on:
+        client = await WebSocketClient.connect(on.served)
+        await client.subscribe(Want("alpha", 1000))
+        await client.until("subscribed")
+        await client.unsubscribe("alpha")
+        assert await client.fence() == []
+        assert on.hub.cohorts == 0
         await client.aclose()
         await on.cleared()
 

@@ -705,6 +705,7 @@ class Direct:
     heritage: bool = False
     clear: bool = True
     full: bool = False
+    pumped: int = 0
     taken: list[bytes] = field(factory=list)
     session: Session = field(init=False)
 
@@ -717,6 +718,7 @@ class Direct:
         self.session.receive(json.dumps(subscribe))
 
     def pump(self) -> None:
+        self.pumped += 1
         if self.clear:
             self.taken += [frame.websocket for frame in self.session.take()]
             if self.session.more:
@@ -767,11 +769,13 @@ def test_who_is_in_the_fan_out_is_sent_what_comes() -> None:
     client.subscribe("alpha")
     client.subscribe("beta", 2000)
     client.told()
+    pumped = client.pumped
 
     at.tick(2, 3)
     at.hub.tick(5, "beta", hole=GapReason.SOURCE)
 
     assert client.told() == ["alpha e:3", "beta e:4", "alpha e:5", "gap e:7", "beta e:7"]
+    assert client.pumped == pumped
     assert client.session.take() == []
 
 
@@ -812,13 +816,14 @@ def test_who_stalls_between_two_publications_of_a_tick_misses_none() -> None:
 
 
 def test_a_channel_that_was_given_back_is_fanned_out_no_more() -> None:
-    """The others are; and its cohort is gone."""
+    """The others are; also if somebody else is still in its cohort."""
     at = Stage()
     at.tick(1)
-    client = Direct(at.hub)
+    client, other = Direct(at.hub), Direct(at.hub)
     client.subscribe("alpha")
     client.subscribe("beta")
     client.told()
+    other.subscribe("alpha")
 
     client.session.receive('{"type":"unsubscribe","channel":"alpha"}')
     at.tick(2)
@@ -826,10 +831,27 @@ def test_a_channel_that_was_given_back_is_fanned_out_no_more() -> None:
     at.tick(3, 5)
 
     assert client.told() == ["beta e:4", "subscribed", "beta e:4", "beta e:10"]
-    assert at.hub.cohorts == 1
+    assert at.hub.cohorts == 2
     client.session.leave()
+    other.told()
     at.tick(10)
-    assert (client.told(), at.hub.cohorts) == ([], 0)
+    assert (client.told(), other.told(), at.hub.cohorts) == ([], ["alpha e:11"], 1)
+
+
+def test_a_channel_may_be_given_back_while_its_opening_waits() -> None:
+    """It was not in the fan-out yet; the others stay there."""
+    at = Stage()
+    at.tick(1)
+    at.sleep("beta")
+    client = Direct(at.hub)
+    client.subscribe("alpha")
+    client.subscribe("beta")
+
+    client.session.receive('{"type":"unsubscribe","channel":"beta"}')
+    at.tick(2)
+
+    assert client.told() == ["subscribed", "alpha e:1", "subscribed", "alpha e:3"]
+    assert at.hub.cohorts == 1
 
 
 def test_an_opening_that_waits_joins_when_it_is_out() -> None:
@@ -1003,6 +1025,20 @@ def test_a_resume_is_rendered_in_slices() -> None:
     recovered = [f"alpha e:{seq}" for seq in range(3, 22, 2)]
     recovered[9:9] = ["beta e:20"]
     assert taken == [[], [], [], ["subscribed", "subscribed", *recovered, "beta e:22"]]
+
+
+def test_verdicts_are_given_in_the_order_of_the_questions() -> None:
+    """One that is quickly found waits for the one before it."""
+    at = costly()
+    at.tick(1, 10)
+    client = at.client()
+    client.subscribe("alpha", since="e:1")
+    client.subscribe("beta")
+
+    taken = slices(client)
+
+    assert taken[:3] == [[], [], ["subscribed", "subscribed"]]
+    assert taken[-1][-2:] == ["alpha e:19", "beta e:20"]
 
 
 def test_an_opening_is_rendered_in_slices() -> None:

@@ -11,7 +11,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-import httpx
 from attrs import define, field
 
 from tests.clients import (
@@ -56,8 +55,7 @@ ROAMING: Mapping[str, type[Client]] = {**CLIENTS, TalkingClient.WIRE: TalkingCli
 class Leg:
     """One connection: what was asked on it, and the channels that are subscribed.
 
-    ``reading`` is cleared to stall. Once it was ``left`` nothing is heard any more, so the
-    cursors stand still.
+    ``reading`` is cleared to stall; ``news`` is set by whatever comes, which the ``pump`` hears.
     """
 
     client: Client
@@ -67,7 +65,6 @@ class Leg:
     reading: asyncio.Event = field(factory=asyncio.Event)
     news: asyncio.Event = field(factory=asyncio.Event)
     pump: asyncio.Task[None] = field(init=False)
-    left: bool = False
 
     @property
     def answered(self) -> bool:
@@ -135,18 +132,13 @@ class Traveller:
     async def leave(self, *, abruptly: bool) -> None:
         """Leave the wire; what is still on it is lost. Without a wire do nothing."""
         leg, self._leg = self._leg, None
-        if leg is None:
-            return
-        leg.left = True
-        if not isinstance(leg.client, PollClient):
-            leg.pump.cancel()
-            await asyncio.wait([leg.pump])
-        # A poll that was cancelled has closed its socket: that would be too late for a RST.
-        await (leg.client.reset() if abruptly else leg.client.aclose())
-        leg.pump.cancel()
-        await asyncio.wait([leg.pump])
-        if not leg.pump.cancelled():
-            leg.pump.result()
+        if leg is not None:
+            assert not leg.pump.done() or leg.pump.result() is None
+            if not isinstance(leg.client, PollClient):
+                await _end(leg.pump)
+            # A poll that was cancelled has closed its socket: that would be too late for a RST.
+            await (leg.client.reset() if abruptly else leg.client.aclose())
+            await _end(leg.pump)
 
     async def resubscribe(self, channel: str) -> None:
         """Replace a subscription of a WebSocket, from its own cursor."""
@@ -177,8 +169,7 @@ class Traveller:
                 news = asyncio.ensure_future(leg.news.wait())
                 await asyncio.wait([news, leg.pump], return_when=asyncio.FIRST_COMPLETED)
                 news.cancel()
-                if leg.pump.done():
-                    leg.pump.result()
+                assert not leg.pump.done() or leg.pump.result() is None
 
     # What it asks for
 
@@ -205,23 +196,16 @@ class Traveller:
     # What it hears
 
     async def _pump(self, leg: Leg, wait: float) -> None:
-        try:
-            while not leg.left:
-                await leg.reading.wait()
-                if isinstance(leg.client, PollClient):
-                    await self._poll(leg, leg.client, wait)
-                else:
-                    self._hear(leg, await leg.client.receive())
-                leg.news.set()
-        except httpx.TransportError:
-            # Of a poll that we are tearing down.
-            if not leg.left:
-                raise
+        while True:
+            await leg.reading.wait()
+            if isinstance(leg.client, PollClient):
+                await self._poll(leg, leg.client, wait)
+            else:
+                self._hear(leg, await leg.client.receive())
+            leg.news.set()
 
     async def _poll(self, leg: Leg, client: PollClient, wait: float) -> None:
         answer = await client.poll(wait=wait)
-        if leg.left:
-            return
         leg.inspector = Inspector(self.ledger, self.accounts)
         for channel, resume in answer.body["resume"].items():
             leg.inspector.verdict(channel, leg.asked[channel].pop(), resume)
@@ -266,3 +250,9 @@ class Traveller:
             assert place < self.ledger.end
             for channel in leg.live:
                 self.accounts[channel].cover(place)
+
+
+async def _end(pump: asyncio.Task[None]) -> None:
+    """End a task; what it says now is our own doing."""
+    pump.cancel()
+    await asyncio.gather(pump, return_exceptions=True)

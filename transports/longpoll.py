@@ -46,7 +46,8 @@ class LongPollTransport:
 async def _answer(session: Session, wakeup: Wakeup, wait: float, receive: Receive) -> Response:
     """Wait for something to say, but not for a client that has gone."""
     frames = await _take(session)
-    if not frames and session.close is None and wait > 0:
+    over = session.close is not None
+    if not frames and not over and wait > 0:
         held = asyncio.ensure_future(_hold(session, wakeup))
         gone = asyncio.ensure_future(_gone(receive))
         await asyncio.wait({held, gone}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)

@@ -117,7 +117,7 @@ class Cohort:
         self.fans.setdefault((sink.wire, heritage), Fan()).add(sink)
 
     def part(self, member: Member, sink: Sink, *, heritage: bool) -> None:
-        """Tell a session again."""
+        """Tell a session again that had joined."""
         self.fans[sink.wire, heritage].discard(sink)
         self.listeners.add(member)
 

@@ -210,7 +210,8 @@ class Session:
         for subscriptions in (self._pending, self._subscriptions):
             gone = subscriptions.pop(channel, None)
             if gone is not None:
-                if self._sink is not None:
+                # One whose opening waits has not joined yet.
+                if self._sink is not None and not gone.opening:
                     gone.cohort.part(self, self._sink, heritage=self.heritage)
                 gone.cohort.leave(self)
                 self._desk.released(gone.cohort)
