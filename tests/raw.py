@@ -202,8 +202,7 @@ class RawClient:
 
     def listen(self) -> None:
         """Read whatever comes, from now on."""
-        if self.over is None:
-            asyncio.get_running_loop().add_reader(self.sock, self.read)
+        asyncio.get_running_loop().add_reader(self.sock, self.read)
 
     def deafen(self) -> None:
         """Read nothing from now on."""
@@ -258,13 +257,9 @@ class RawClient:
 
 
 def masked(first: int, payload: bytes) -> bytes:
-    """Return a frame of a client, with a mask that changes nothing."""
-    length = len(payload)
-    if length < 126:
-        head = struct.pack("!BB", first, 0x80 | length)
-    else:
-        head = struct.pack("!BBH", first, 0x80 | 126, length)
-    return head + bytes(4) + payload
+    """Return a short frame of a client, with a mask that changes nothing."""
+    assert len(payload) < 126
+    return struct.pack("!BB4x", first, 0x80 | len(payload)) + payload
 
 
 async def dial(

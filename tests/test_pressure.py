@@ -248,7 +248,7 @@ def read(raw: RawClient, piece: Piece) -> tuple[str, int, Message]:
     """Read a message, its type and seq; one that many get is parsed once."""
     known = _read.get(piece.data)
     if known is None:
-        if len(_read) > 10_000:
+        if len(_read) > 2_000:
             _read.clear()
         message = raw.decoder.message(piece)
         known = (message.kind, message.seq if message.is_data else 0, message)
@@ -354,16 +354,16 @@ async def test_little_is_swallowed_for_one_who_stops_reading(wire: str, path: st
             assert swallowed <= SWALLOWED_MAX
 
 
-async def test_stalled_readers_are_let_go(wire: str, path: str) -> None:
+async def test_stalled_readers_are_let_go(path: str) -> None:
     """On either path; of those who are, no task is left, and nothing in the kernel."""
     settings = Settings(stall_timeout=1)
     hub = driven_hub([SyntheticSource("alpha", padding=4000)], settings)
     async with serving(hub, settings) as served:
         hub.tick(1)
         before = asyncio.all_tasks()
-        clients = [await open_raw(wire, served, rcvbuf=4096) for _ in range(5)]
+        clients = [await open_raw(wire, served, rcvbuf=4096) for wire in WIRES * 3]
         with leaving(clients):
-            await until(lambda: len(hub.sessions) == 5)
+            await until(lambda: len(hub.sessions) == 6)
             began, tick = time.monotonic(), 1
             while hub.sessions:
                 tick += 1
@@ -413,7 +413,7 @@ class Gauge:
 
     async def fill(self) -> None:
         """Publish as much as is ever kept of the log."""
-        while self.tick < 1100:
+        while self.tick < 250:
             self.tick += 1
             self.hub.tick(self.tick)
             await asyncio.sleep(0)
@@ -441,7 +441,7 @@ async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
     """Memory stays as it was, and so do the tasks and descriptors of those who read."""
     raise_descriptor_limit()
     count, hertz, seconds = (500, 20, 60) if FULL else (100, 40, 2)
-    settings = Settings(stall_timeout=20 if FULL else 2)
+    settings = Settings(stall_timeout=20 if FULL else 2, history=60)
     hub = driven_hub([SyntheticSource("alpha", padding=400)], settings)
     # Or it would be the kept frames that grow, up to their own bound, whoever reads.
     hub._cache = FrameCache(256 * 1024)
@@ -463,14 +463,15 @@ async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
             stalled = [await open_raw(WIRES[n % 2], served, rcvbuf=4096) for n in range(count)]
             with leaving(stalled):
                 await until(lambda: fanned(hub) == 2 * count)
-                resident = [psutil.Process().memory_info().rss]
                 while len(gauge.stood) < count:
                     await gauge.drive(1)
                     assert gauge.tick < 2000 + seconds * hertz, "not all have come to a stand"
                 await gauge.settle()
-                for _ in range(int(settings.stall_timeout) + 5):
+                resident = [psutil.Process().memory_info().rss]
+                while gauge.stood:
                     await gauge.drive(1)
                     resident.append(psutil.Process().memory_info().rss)
+                    assert len(resident) < settings.stall_timeout + 10, "not all have gone"
                 beside = gauge.p99()
             await gauge.drive(1)
             grown = max(resident) - resident[0]
@@ -496,7 +497,7 @@ def descriptors() -> int:
 
 @pytest.mark.timeout(120)
 async def test_a_slow_link_is_no_stall() -> None:
-    """64 kbit/s, and 200 kB of history: ten stall timeouts long there is always some progress."""
+    """64 kbit/s, and 200 kB of history: many stall timeouts long there is always some progress."""
     settings = Settings(stall_timeout=1)
     hub = driven_hub([SyntheticSource("alpha", padding=3_300)], settings)
     async with serving(hub, settings) as served:
@@ -504,13 +505,11 @@ async def test_a_slow_link_is_no_stall() -> None:
             hub.tick(tick)
         clients = [await open_raw(wire, served, rcvbuf=4096, query="&history=60") for wire in WIRES]
         with leaving(clients):
-            began = time.monotonic()
-            end = began + (60 if FULL else 8)
-            for turn in range(1, 10_000):
+            began, turn = time.monotonic(), 0
+            while turn < (300 if FULL else 60):
+                turn += 1
                 for client in clients:
                     client.read(800)
-                if time.monotonic() > end or all("alpha" in c.kinds() for c in clients):
-                    break
                 if turn % 10 == 0:
                     hub.tick(63 + turn // 10)
                 await asyncio.sleep(max(0, began + turn / 10 - time.monotonic()))

@@ -18,9 +18,10 @@ import contextlib
 import logging
 import socket
 import struct
+from abc import abstractmethod
 from asyncio.trsock import TransportSocket
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -140,17 +141,20 @@ class Direct(Base):
             wire = wire[count:]
         return wire
 
+    @abstractmethod
     def usable(self) -> bool:
         """Whether the wire is between two messages of an open stream."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def encode(self, frame: Frame) -> bytes:
         """Return the frame's form on this wire."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def finish(self, close: Close) -> None:
         """Say goodbye as the session's end asks for."""
-        raise NotImplementedError
+        ...
 
     def put(self, data: bytes) -> None:
         """Hand bytes to the transport, which keeps what the kernel does not take."""
@@ -244,7 +248,8 @@ class DirectWebSocket(Direct, WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of what only the garbage collector could free."""
         super().connection_lost(exc)
-        if self.handshake_initiated:
+        # After a handshake that failed there is none.
+        if hasattr(self, "scope"):
             self.scope["extensions"].pop(DIRECT, None)
 
     def usable(self) -> bool:
@@ -359,9 +364,8 @@ class DirectHttp(Direct, HttpToolsProtocol):
     def finish(self, close: Close) -> None:  # noqa: ARG002 - a response ends in one way only
         """End the response with its final chunk."""
         self.detach()
-        if self.running is not None:
-            final = {"type": "http.response.body", "body": b"", "more_body": False}
-            _run(self.running.send(final))
+        final = {"type": "http.response.body", "body": b"", "more_body": False}
+        _run(cast("Cycle", self.running).send(final))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered, where uvicorn tells the newest only."""
