@@ -10,7 +10,7 @@ import pytest
 from app.core.source import Window
 from schema.fields import Detail, GapReason
 from tests.clientbase import http_client
-from tests.clients import RefusedError, SseClient, Want
+from tests.clients import EndedError, RefusedError, SseClient, Want
 from tests.synthetic import Numbers, SyntheticSource
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
@@ -25,6 +25,20 @@ async def join(at: Stage, *wants: Want, **options: Any) -> SseClient:  # noqa: A
     client = await at.join("sse", *wants, **options)
     assert isinstance(client, SseClient)
     return client
+
+
+async def test_a_farewell_ends_the_stream(stage: Opener) -> None:
+    """With a `reconnect`, and then the end of the response."""
+    async with stage("alpha") as at:
+        at.tick(1)
+        client = await join(at, EVERY_TICK)
+        await client.news()
+        for session in list(at.hub.sessions):
+            session.farewell(1234)
+        *_, reconnect = await client.until("reconnect")
+        assert reconnect.body["afterMs"] == 1234
+        with pytest.raises(EndedError):
+            await client.receive()
 
 
 class Slow(SyntheticSource):
