@@ -58,11 +58,12 @@ def unacknowledged(fd: int) -> int:
     """Bytes that wait in the kernel; 0 where the system does not tell."""
     if sys.platform != "linux":  # pragma: no cover - Linux runs the tests
         return 0
+    count = bytearray(4)  # half the price of bytes
     try:
-        (count,) = struct.unpack("i", fcntl.ioctl(fd, SIOCOUTQ, b"\0\0\0\0"))
+        fcntl.ioctl(fd, SIOCOUTQ, count)
     except OSError:  # an emulated kernel may not know it
         return 0
-    return int(count)
+    return int.from_bytes(count, sys.byteorder)
 
 
 def taken(sock: Socket, buffered: int) -> int | None:
