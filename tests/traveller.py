@@ -133,13 +133,12 @@ class Traveller:
         """Leave the wire; what is still on it is lost. Without a wire do nothing."""
         leg, self._leg = self._leg, None
         if leg is not None:
-            failed = leg.pump.done()
+            assert not leg.pump.done() or leg.pump.result() is None
             if not isinstance(leg.client, PollClient):
                 await _end(leg.pump)
             # A poll that was cancelled has closed its socket: that would be too late for a RST.
             await (leg.client.reset() if abruptly else leg.client.aclose())
             await _end(leg.pump)
-            assert not failed or leg.pump.result() is None
 
     async def resubscribe(self, channel: str) -> None:
         """Replace a subscription of a WebSocket, from its own cursor."""
