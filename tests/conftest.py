@@ -1,7 +1,7 @@
 """What all tests share: the kind of event loop, and the rule on skipped tests.
 
 A test that needs an outside program says so with `@pytest.mark.external("name")` and is skipped
-where the program is absent. Where `PULSEWIRE_NO_SKIPS=1`, as in CI, which installs everything, a
+where the program is absent. Where `NO_SKIPPED_TESTS=1`, as in CI, which installs everything, a
 skip is a failure: otherwise a missing program would quietly turn a check off.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Generator
 import pytest
 
 # Read once: a test that clears PULSEWIRE_* variables must not change the rule for itself.
-SKIPS_FAIL = os.environ.get("PULSEWIRE_NO_SKIPS") == "1"
+SKIPS_FAIL = os.environ.get("NO_SKIPPED_TESTS") == "1"
 
 
 @pytest.fixture(scope="session")
@@ -50,4 +50,4 @@ def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure that gives the reason; an expected failure is no skip."""
     if SKIPS_FAIL and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"A skip fails here (PULSEWIRE_NO_SKIPS=1). {report.longreprtext}"
+        report.longrepr = f"A skip fails here (NO_SKIPPED_TESTS=1). {report.longreprtext}"

@@ -53,7 +53,7 @@ def run_pytest(tmp_path: Path, text: str, no_skips: str) -> tuple[int, str]:
         capture_output=True,
         check=False,
         env=os.environ
-        | {"PULSEWIRE_NO_SKIPS": no_skips, "PYTHONPATH": str(ROOT / "tests"), "COLUMNS": "200"},
+        | {"NO_SKIPPED_TESTS": no_skips, "PYTHONPATH": str(ROOT / "tests"), "COLUMNS": "200"},
         text=True,
     )
     return done.returncode, done.stdout + done.stderr
