@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from benchmarks.frames import TEXT, masked
 from benchmarks.payload import CHANNEL
 
 # Where the moment of publication stands in every message.
@@ -18,11 +19,12 @@ _KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13
 class Dialect:
     """What to send and what to wait for, in turn, until the connection stands.
 
-    ``end`` is the last byte of every message. ``again`` makes the next poll of an answer.
+    ``end`` is the last byte of every message, None where it comes in a frame of its own.
+    ``again`` makes the next poll of an answer.
     """
 
     steps: tuple[tuple[bytes, bytes], ...]
-    end: int
+    end: int | None = None
     again: Callable[[bytes], bytes] | None = None
 
 
@@ -33,11 +35,6 @@ def _get(target: str, *headers: str) -> bytes:
 
 def _upgrade(target: str, *headers: str) -> bytes:
     return _get(target, "Upgrade: websocket", "Connection: Upgrade", _KEY.rstrip(), *headers)
-
-
-def _text_frame(text: bytes) -> bytes:
-    """Mask with zeros, which leaves the text as it is."""
-    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
 
 
 def _poll_pulsewire(since: bytes = b"") -> bytes:
@@ -63,32 +60,30 @@ def _poll_nchan_again(answer: bytes) -> bytes:
 
 
 _SUBSCRIBE = b'{"type":"subscribe","channel":"%b","interval":1000}' % CHANNEL.encode()
-_BRACE, _NEWLINE, _BRACKET = b"}\n]"
+_BRACE, _NEWLINE = b"}\n"
 
 DIALECTS = {
     "raw": Dialect((), _BRACE),
     "ws": Dialect(
         (
             (_upgrade("/api/ws", "Sec-WebSocket-Protocol: pulsewire.v1"), b'"connected"'),
-            (_text_frame(_SUBSCRIBE), b'"subscribed"'),
-        ),
-        _BRACE,
+            (masked(TEXT, _SUBSCRIBE), b'"subscribed"'),
+        )
     ),
     "sse": Dialect(
         ((_get(f"/api/sse?channels={CHANNEL}:1000"), b'"subscribed"'),),
         _NEWLINE,
     ),
     "poll": Dialect(((_poll_pulsewire(), b"]}"),), _BRACE, _poll_pulsewire_again),
-    "plain-ws": Dialect(((_upgrade("/"), b"\r\n\r\n"),), _BRACE),
+    "plain-ws": Dialect(((_upgrade("/"), b"\r\n\r\n"),)),
     "plain-sse": Dialect(((_get("/"), b"\r\n\r\n"),), _NEWLINE),
     "socketio": Dialect(
         (
             (_upgrade("/socket.io/?EIO=4&transport=websocket"), b'0{"sid"'),
-            (_text_frame(b"40"), b'40{"sid"'),
-        ),
-        _BRACKET,
+            (masked(TEXT, b"40"), b'40{"sid"'),
+        )
     ),
-    "nchan-ws": Dialect(((_upgrade("/sub"), b"\r\n\r\n"),), _BRACE),
+    "nchan-ws": Dialect(((_upgrade("/sub"), b"\r\n\r\n"),)),
     "nchan-sse": Dialect(((_get("/sub", "Accept: text/event-stream"), b"\r\n\r\n"),), _NEWLINE),
     "nchan-poll": Dialect(((_get("/sub"), b""),), _BRACE, _poll_nchan_again),
 }

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.dialects import DIALECTS, MARK, Dialect
+from benchmarks.frames import unframe
 
 # Handshakes that are under way at one time.
 WINDOW = 128
@@ -145,14 +146,25 @@ class Reader:
             self._step(descriptor, data)
             self._open()
         else:
-            if descriptor in self._rest:
-                data = self._rest.pop(descriptor) + data
-            if data[-1] != dialect.end:
-                self._rest[descriptor] = data
-                return
+            answer = self._take(descriptor, dialect, data, now)
+            if answer:
+                connection.send(answer)
+
+    def _take(self, descriptor: int, dialect: Dialect, data: bytes, now: int) -> bytes:
+        """Count the messages that are whole; return what is to be answered."""
+        if descriptor in self._rest:
+            data = self._rest.pop(descriptor) + data
+        if dialect.end is None:
+            data, answer, rest = unframe(data)
+            if rest:
+                self._rest[descriptor] = rest
             self._count(data, now)
-            if dialect.again is not None:
-                connection.send(dialect.again(data))
+            return answer
+        if data[-1] != dialect.end:
+            self._rest[descriptor] = data
+            return b""
+        self._count(data, now)
+        return b"" if dialect.again is None else dialect.again(data)
 
     def _count(self, data: bytes, now: int) -> None:
         at = data.find(MARK)

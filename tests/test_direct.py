@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, State
 from websockets.server import ServerProtocol
 
 from app.core.session import Session
@@ -40,7 +40,7 @@ from tests.raw import EventDecoder, FrameDecoder, RawClient, dial, masked, open_
 from tests.serving import DrivenHub, Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
 from transports.base import Close
-from transports.direct import BATCH, HIGH_WATER, Direct, DirectHttp, DirectWebSocket
+from transports.direct import BATCH, HIGH_WATER, Cycle, Direct, DirectHttp, DirectWebSocket
 from transports.stall import StallWatch
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
@@ -98,9 +98,9 @@ def leaving(*clients: RawClient) -> Iterator[None]:
             client.close()
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], patience_s: float = 10) -> None:
     """Wait until something has become true."""
-    patience = time.monotonic() + 10
+    patience = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < patience, "it never came true"
         await asyncio.sleep(0.001)
@@ -117,8 +117,8 @@ async def has(client: RawClient, seqs: list[int]) -> None:
 
 
 async def beat(client: RawClient) -> None:
-    """Wait until the newest is a heartbeat."""
-    await until(lambda: client.kinds()[-1] == "heartbeat")
+    """Wait until the newest is a heartbeat; that of a clock that goes on by itself is too late."""
+    await until(lambda: client.kinds()[-1] == "heartbeat", patience_s=3)
 
 
 async def ended(client: RawClient) -> None:
@@ -252,6 +252,62 @@ def test_our_classes_override_nothing_that_is_not_listed_here() -> None:
 
 
 # It is taken, and only where it may be
+
+
+@define
+class Idle:
+    """A transport that does nothing."""
+
+    closing: bool = False
+
+    def is_closing(self) -> bool:
+        """Tell."""
+        return self.closing
+
+
+async def test_a_websocket_is_usable_while_it_is_open() -> None:
+    """Neither before the handshake was answered nor after the first word of a close."""
+    config = uvicorn.Config(lambda: None, lifespan="off", log_config=None)
+    websocket = DirectWebSocket(config, ServerState(), {})
+    websocket.transport, websocket.handshake_complete = cast("Any", Idle()), True
+    websocket.conn.state = OPEN
+    assert websocket.usable()
+    for owner, name, value in (
+        (websocket, "handshake_complete", False),
+        (websocket, "close_sent", True),
+        (websocket, "disconnected", True),
+        (websocket.conn, "state", State.CLOSING),
+        (websocket, "transport", Idle(closing=True)),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, name, value)
+            assert not websocket.usable(), name
+    assert websocket.usable()
+
+
+async def test_a_response_is_usable_while_it_goes_out_in_chunks() -> None:
+    """As it is, and to somebody."""
+    config = uvicorn.Config(lambda: None, lifespan="off", log_config=None)
+    http = DirectHttp(config, ServerState(), {})
+    assert not http.usable()
+    names = signature(RequestResponseCycle)
+    http.running = cycle = Cycle(**dict.fromkeys(names))  # type: ignore[arg-type]
+    http.transport = cast("Any", Idle())
+    cycle.response_started = cycle.chunked_encoding = True
+    assert http.usable()
+    for owner, name, value in (
+        (cycle, "response_started", False),
+        (cycle, "chunked_encoding", False),
+        (cycle, "chunked_encoding", None),
+        (cycle, "encoded", True),
+        (cycle, "response_complete", True),
+        (cycle, "disconnected", True),
+        (http, "transport", Idle(closing=True)),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, name, value)
+            assert not http.usable(), name
+    assert http.usable()
 
 
 async def test_a_stream_costs_no_task_beside_uvicorns_own(stage: Opener, wire: str) -> None:
@@ -405,8 +461,35 @@ async def test_an_accept_that_is_held_back_takes_the_ordinary_path(adjust: Adjus
             assert fanned(hub) == 0
 
 
+class Stamped:
+    """Adds a header in place, as few do."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+
+        async def stamped(message: Message) -> None:
+            message["headers"].append((b"x-stamp", b"yes"))
+            await send(message)
+
+        await self.app(scope, receive, stamped if scope["type"] == "http" else send)
+
+
 async def test_headers_that_a_middleware_adds_are_for_one_stream(adjust: Adjust) -> None:
     """The start of a response is made once; what one request adds to it is not for the next."""
+    adjust(Stamped)
+    hub = driven_hub([SyntheticSource("alpha")], Settings())
+    async with serving(hub) as served:
+        for _ in range(3):
+            client = await open_raw("sse", served)
+            with leaving(client):
+                assert client.head.count(b"x-stamp") == 1
+
+
+async def test_headers_for_one_origin_are_for_one_stream() -> None:
+    """Those of CORS, which another origin must not see."""
     settings = Settings(allowed_origins=("https://good.example",))
     hub = driven_hub([SyntheticSource("alpha")], settings)
     ask = "GET /api/sse?channels=alpha HTTP/1.1\r\nHost: localhost\r\nOrigin: {}\r\n\r\n"
@@ -703,6 +786,60 @@ async def test_the_server_says_goodbye_in_the_middle_of_a_stream(stage: Opener, 
             if wire == "websocket":
                 assert client.pieces[-1].close_code == CloseCode.RESTART
             await at.gone(left=0)
+            assert data_seqs(client) == [1]
+            (connection,) = connections(at.served)
+            assert (connection.session, connection.clear) == (None, False)
+
+
+def part(connection: Direct) -> None:
+    """Let uvicorn stop the server."""
+    connection.shutdown()
+
+
+def break_off(connection: Direct) -> None:
+    """Send what is neither a frame nor a request."""
+    cast("Any", connection).data_received(b"\xff" * 50)
+
+
+def say_goodbye(connection: Direct) -> None:
+    """Close from the other side."""
+    cast("Any", connection).data_received(masked(0x88, b"\x03\xe8"))
+
+
+def owe_a_pong(connection: Direct) -> None:
+    """Let the time for it pass."""
+    cast("DirectWebSocket", connection).keepalive_timeout()
+
+
+@pytest.mark.parametrize(
+    ("wire", "deed", "code"),
+    [
+        ("websocket", part, 1012),
+        ("websocket", break_off, 1002),
+        ("websocket", say_goodbye, 1000),
+        ("websocket", owe_a_pong, 1011),
+        ("sse", part, None),
+        ("sse", break_off, None),
+    ],
+)
+async def test_nothing_follows_what_uvicorn_has_to_say_at_the_end(
+    stage: Opener, wire: str, deed: Callable[[Direct], None], code: int | None
+) -> None:
+    """Not even what is fanned out in the same moment."""
+    async with stage("alpha") as at:
+        at.tick(1)
+        client = await open_raw(wire, at.served)
+        with leaving(client):
+            client.listen()
+            await has(client, [1])
+            (connection,) = connections(at.served)
+            deed(connection)
+            assert fanned(at.hub) == 0
+            at.tick(2, 3)
+            assert connection.session is None
+            if code is not None:
+                await until(lambda: client.over)
+                assert client.pieces[-1].close_code == code
             assert data_seqs(client) == [1]
 
 
@@ -1060,6 +1197,23 @@ async def test_a_stream_without_a_subscription_is_on_the_wheel(stage: Opener) ->
                 assert client.messages[-1].body["cursor"] is None
 
 
+async def test_a_cohort_that_a_stream_has_yet_to_join_is_no_sign_of_its_life(
+    stage: Opener,
+) -> None:
+    """What others get while its own source is awaited is not sent to it."""
+    async with stage("alpha", "beta", heartbeat=15_000) as at:
+        at.hub.tick(1, "beta")
+        client = await open_raw("websocket", at.served, "alpha:60000,beta:60000")
+        with leaving(client):
+            client.listen()
+            await has(client, [1])
+            (session,) = at.hub.sessions
+            await until(lambda: fanned(at.hub) == 1)
+            (waiting,) = [cohort for cohort in at.hub._cohorts.values() if cohort.waiting]
+            waiting.fanned_at = at.hub.now() + 100
+            assert session.silent_since < at.hub.now()
+
+
 async def test_a_hole_that_is_told_to_some_is_no_sign_of_life_for_the_others(
     stage: Opener,
 ) -> None:
@@ -1078,7 +1232,7 @@ async def test_a_hole_that_is_told_to_some_is_no_sign_of_life_for_the_others(
             at.tick(70, hole="suspend")
             await until(lambda: new.kinds()[-1] == "gap")
             at.time.ahead += 4.9
-            await until(lambda: old.kinds()[-1] == "heartbeat")
+            await beat(old)
 
 
 # The way out
