@@ -38,7 +38,9 @@ async def drain(hub: Broadcaster, window_s: float) -> None:
     sessions = list(hub.sessions)
     if not sessions:
         return
-    logger.info("Draining %d clients for %g s", len(sessions), window_s)
+    # Polls that wait together are one session, and are told one by one when that is ended.
+    hub.return_ms = 0, round(window_s * 1000)
+    logger.info("Draining %d clients for %g s", sum(hub.clients().values()), window_s)
     random.shuffle(sessions)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(window_s + FLUSH_S):

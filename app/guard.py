@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterable
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import Self
 
@@ -33,6 +33,9 @@ CORS_METHODS = ("GET",)
 CORS_HEADERS = ("Authorization", "Last-Event-ID", "Prefer")
 CORS_MAX_AGE = 600
 """Seconds for which a browser may remember the answer to a preflight."""
+
+KEPT = 256
+"""Hosts and origins that need not be read again: a server is called by few names."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65535
@@ -61,6 +64,7 @@ class Authority:
     port: int | None
 
     @classmethod
+    @lru_cache(maxsize=KEPT)
     def parse(cls, text: str) -> Self:
         """Read ``name``, ``1.2.3.4`` or ``[::1]``, each with or without ``:port``.
 
@@ -77,7 +81,7 @@ class Authority:
             return cls(f"[{IPv6Address(host[1:-1])}]", port)
         return cls(host.removesuffix("."), port)
 
-    @property
+    @cached_property
     def is_ip_literal(self) -> bool:
         """Whether this is an address: no DNS answer can make a page's own name look like one."""
         try:

@@ -32,13 +32,8 @@ PAGE_HEADERS = {
 }
 # What the polling hook of existing dashboards has always been given.
 HERITAGE_POLL = Subscribe("metrics", 5000, Detail.STANDARD)
-ASSETS = {
-    "/": "index.html",
-    "/live.js": "live.js",
-    "/live.css": "live.css",
-    "/favicon.ico": "favicon.svg",
-    "/favicon.svg": "favicon.svg",
-}
+# What is served of the page's folder, and as what: whatever else lies there is not.
+ASSET_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 class Routes:
@@ -58,7 +53,7 @@ class Routes:
             Route("/api/schema", self.schema),
             Route("/healthz", self.alive),
             Route("/readyz", self.ready),
-            *(Route(path, _asset(name)) for path, name in ASSETS.items()),
+            *(Route(path, _asset(file)) for path, file in assets(WEB).items()),
         ]
 
     async def clients(self, _request: Request) -> Response:
@@ -124,8 +119,18 @@ def _json(body: object, status: int = 200) -> Response:
     return Response(encode_json(body), status, headers=NO_STORE, media_type="application/json")
 
 
-def _asset(name: str) -> Callable[[Request], Awaitable[Response]]:
+def assets(folder: Path) -> dict[str, Path]:
+    """Return the files to serve, by path: a fixed list, so that no path leads anywhere else."""
+    names = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    served = sorted(n for n in names if n.suffix in ASSET_TYPES and "node_modules" not in n.parts)
+    files = {f"/{name.as_posix()}": folder / name for name in served}
+    return {"/": folder / "index.html", "/favicon.ico": folder / "favicon.svg"} | files
+
+
+def _asset(file: Path) -> Callable[[Request], Awaitable[Response]]:
+    media_type = ASSET_TYPES.get(file.suffix, "text/html")
+
     async def asset(_request: Request) -> Response:
-        return FileResponse(WEB / name, headers=PAGE_HEADERS)
+        return FileResponse(file, headers=PAGE_HEADERS, media_type=media_type)
 
     return asset

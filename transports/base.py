@@ -120,7 +120,12 @@ class Session(Protocol):
 
 
 class DirectSink(Sink, Protocol):
-    """The sink that our own server offers for a connection, for a session to be attached to."""
+    """The sink that our own server offers for a connection, for a session to be attached to.
+
+    ``on_lost`` is called when the connection is lost.
+    """
+
+    on_lost: Callable[[], None] | None
 
     def attach(self, session: Session) -> bool:
         """Let a session write to this connection from now on.
@@ -155,6 +160,18 @@ class Hub(Protocol):
         Raises:
             ProtocolError: no more clients can be taken, or the server is going.
         """
+        ...
+
+    def admit(self) -> None:
+        """Count one more client, who shares a session that is there already.
+
+        Raises:
+            ProtocolError: no more clients can be taken.
+        """
+        ...
+
+    def dismiss(self) -> None:
+        """Count one less of those who share a session."""
         ...
 
 

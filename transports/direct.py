@@ -20,7 +20,7 @@ import socket
 import struct
 from abc import abstractmethod
 from asyncio.trsock import TransportSocket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -63,6 +63,7 @@ class Direct(Base):
     session: Session | None = None
     below: asyncio.Transport | None = None
     rest: Sequence[bytes] = ()
+    on_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         """Bound what may wait in user space, on either path."""
@@ -188,6 +189,8 @@ class Direct(Base):
         self.detach()
         self.watch.discard(self)
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
         # asyncio's transport keeps a method of its own: a cycle, which nobody needs any more.
         for transport in (self.transport, self.below):
             if transport is not None and hasattr(transport, "_read_ready_cb"):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import lru_cache, partial
 
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from schema.errors import ProtocolError
-from schema.frame import Frame
-from schema.query import parse_poll
-from transports.base import Hub, Session, Wire
-from transports.refusal import NO_STORE, refuse
-from transports.wakeup import Wakeup
+from schema.query import Query, parse_poll
+from transports.base import DirectSink, Hub, sink_of
+from transports.parked import Answer, Leaver, Parked
+from transports.refusal import refuse
+
+# A query as it came, and the Prefer header: what decides the answer, beside the log.
+Asked = tuple[bytes, str | None]
+# More than one interval's worth of different cursors.
+KEPT_QUERIES = 1024
 
 
 class LongPollTransport:
@@ -22,66 +26,60 @@ class LongPollTransport:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._parked: dict[Asked, Parked] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one poll."""
-        request = Request(scope)
-        wakeup = Wakeup()
+        sink = sink_of(scope)
+        leaver = partial(_received, receive) if sink is None else partial(_lost, sink)
         try:
-            query = parse_poll(request.query_params, request.headers.get("prefer"))
-            session = self._hub.open(Wire.LONGPOLL, wakeup.set)
+            answer = await self._answer((scope["query_string"], _prefer(scope)), leaver)
         except ProtocolError as error:
             await refuse(error)(scope, receive, send)
-            return
-        try:
-            session.subscribe(query.subscriptions)
-            response = await _answer(session, wakeup, query.wait, receive)
-        except ProtocolError as error:
-            response = refuse(error)
-        finally:
-            session.leave()
-        await response(scope, receive, send)
+        else:
+            if answer is not None:
+                await answer.send(send)
+
+    async def _answer(self, asked: Asked, leaver: Leaver) -> Answer | None:
+        """Wait for something to say, but not for a client that has gone."""
+        query = _parsed(*asked)
+        answer = None
+        while answer is None:
+            parked = self._parked.get(asked)
+            if parked is None or parked.over:
+                parked = self._parked[asked] = Parked(self._hub, query.subscriptions)
+            try:
+                stays = await parked.hold(query.wait, leaver)
+            finally:
+                if parked.over and self._parked.get(asked) is parked:
+                    del self._parked[asked]
+            if not stays:
+                return None
+            answer = parked.collect()
+        return answer
 
 
-async def _answer(session: Session, wakeup: Wakeup, wait: float, receive: Receive) -> Response:
-    """Wait for something to say, but not for a client that has gone."""
-    frames = await _take(session)
-    over = session.close is not None
-    if not frames and not over and wait > 0:
-        held = asyncio.ensure_future(_hold(session, wakeup))
-        gone = asyncio.ensure_future(_gone(receive))
-        await asyncio.wait({held, gone}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-        for task in (held, gone):
-            task.cancel()
-        await asyncio.gather(held, gone, return_exceptions=True)
-        frames = [] if held.cancelled() else held.result()
-        if session.close is not None:
-            # The farewell may have come after the data; alone it leaves the client its cursor.
-            frames = session.take() or frames
-    body = session.batch(frames)
-    return Response(body, headers=_headers(session), media_type="application/json")
+@lru_cache(maxsize=KEPT_QUERIES)
+def _parsed(query: bytes, prefer: str | None) -> Query:
+    return parse_poll(QueryParams(query), prefer)
 
 
-async def _hold(session: Session, wakeup: Wakeup) -> list[Frame]:
-    while True:
-        await wakeup.wait()
-        frames = await _take(session)
-        if frames or session.close is not None:
-            return frames
+def _prefer(scope: Scope) -> str | None:
+    return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"prefer"), None)
 
 
-async def _take(session: Session) -> list[Frame]:
-    frames = session.take()
-    while session.more:
-        await asyncio.sleep(0)
-        frames += session.take()
-    return frames
+def _lost(sink: DirectSink, call: Callable[[], None]) -> Callable[[], object]:
+    """Let our own server tell when the connection is lost, which takes no task."""
+    sink.on_lost = call
+    return partial(setattr, sink, "on_lost", None)
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _received(receive: Receive, call: Callable[[], None]) -> Callable[[], object]:
+    """Listen for the end of the connection as any ASGI server tells it."""
 
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        call()
 
-def _headers(session: Session) -> Mapping[str, str]:
-    return NO_STORE if session.close is None else {**NO_STORE, "Connection": "close"}
+    return asyncio.ensure_future(gone()).cancel

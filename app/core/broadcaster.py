@@ -62,7 +62,10 @@ class Broadcaster:
         self.counters = Counters()
         self.draining = False
         self.delivered = 0
+        # When those come back who are sent away one by one: polls that come during a drain.
+        self.return_ms = RETRY_MS
         self.sessions: set[Session] = set()
+        self._shared = 0
         tick_s = settings.tick_ms / 1000
         keep_ticks = round((settings.history_s + WINDOW_MAX_S) / tick_s)
         self.log = Log(keep_ticks=keep_ticks, epoch=settings.epoch)
@@ -212,17 +215,34 @@ class Broadcaster:
         polled = wire is Wire.LONGPOLL
         if self.draining and not polled:
             raise ProtocolError(ErrorCode.OVERLOADED, "the server is going; try again later")
-        if len(self.sessions) >= self.settings.max_clients and not self.draining:
-            msg = "the server has as many clients as it may have"
-            raise ProtocolError(ErrorCode.OVERLOADED, msg)
+        self._make_room()
         session = Session(self, wire, wake, heritage=heritage)
         if not polled:
             session.say(self._greeting(heritage=heritage), retry=random.randint(*RETRY_MS))
             self._wheel.add(session)
         self.sessions.add(session)
         if self.draining:
-            session.farewell(random.randint(*RETRY_MS))
+            session.farewell(random.randint(*self.return_ms))
         return session
+
+    def admit(self) -> None:
+        """Count one more client, who shares a session that is there already.
+
+        Raises:
+            ProtocolError: no more clients can be taken.
+        """
+        self._make_room()
+        self._shared += 1
+
+    def dismiss(self) -> None:
+        """Count one less of those who share a session."""
+        self._shared -= 1
+
+    def _make_room(self) -> None:
+        count = len(self.sessions) + self._shared
+        if count >= self.settings.max_clients and not self.draining:
+            msg = "the server has as many clients as it may have"
+            raise ProtocolError(ErrorCode.OVERLOADED, msg)
 
     def _greeting(self, *, heritage: bool) -> Connected:
         return Connected(
@@ -244,6 +264,7 @@ class Broadcaster:
     def clients(self) -> dict[str, int]:
         """Count the clients by the wire they are on."""
         count = Counter(session.wire for session in self.sessions)
+        count[Wire.LONGPOLL] += self._shared
         return {wire.value: count[wire] for wire in Wire}
 
     # What sessions ask for
