@@ -126,6 +126,12 @@ class Parked:
     def _leave(self) -> None:
         self.over = True
         self._session.leave()
+        # The two know each other, and only the garbage collector could free them.
+        self._session.wake = _asleep
+
+
+def _asleep() -> None:
+    """Wake nobody."""
 
 
 def _tell(waiter: asyncio.Future[bool], stays: bool) -> None:  # noqa: FBT001 - a timer's argument
