@@ -26,7 +26,8 @@ from app.factory import create_app
 from app.garbage import calm
 from app.listen import BACKLOG, ListenError, bind, raise_descriptor_limit, release, url
 from app.settings import Settings
-from transports.direct import Direct, protocols
+from transports.connection import Direct
+from transports.direct import protocols
 from transports.stall import StallWatch
 
 __all__ = ["DrainingServer", "make_config", "serve"]

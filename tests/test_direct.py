@@ -40,7 +40,8 @@ from tests.raw import EventDecoder, FrameDecoder, RawClient, dial, masked, open_
 from tests.serving import DrivenHub, Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
 from transports.base import Close
-from transports.direct import BATCH, HIGH_WATER, Cycle, Direct, DirectHttp, DirectWebSocket
+from transports.connection import BATCH, HIGH_WATER, Direct
+from transports.direct import Cycle, DirectHttp, DirectWebSocket
 from transports.stall import StallWatch
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin

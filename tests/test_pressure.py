@@ -1,7 +1,7 @@
 """Under pressure: no stream breaks, nothing is lost in silence, and who does not read hurts nobody.
 
-With ``PULSEWIRE_PRESSURE=1`` the numbers are those that were promised, and it takes some minutes;
-the figures are logged (``--log-cli-level=INFO``).
+With ``PULSEWIRE_TESTS=thorough`` the numbers are those that were promised, and it takes some
+minutes; the figures are logged (``--log-cli-level=INFO``).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from tests.received import Message, seq_of
 from tests.serving import DrivenHub, Served, driven_hub, serving
 from tests.synthetic import SyntheticSource
 from transports.base import DIRECT
-from transports.direct import Direct
+from transports.connection import Direct
 from transports.stall import StallWatch
 
-FULL = os.environ.get("PULSEWIRE_PRESSURE") == "1"
+FULL = os.environ.get("PULSEWIRE_TESTS") == "thorough"
 WIRES = ("websocket", "sse")
 SWALLOWED_MAX = 64 * 1024
 DESCRIPTORS = Path("/proc/self/fd")

@@ -8,10 +8,8 @@ frames, and a client that does not even read those is let go.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
-from app.core.cohort import Cohort
-from app.core.log import Log
+from app.core.desk import Desk
 from app.core.rate import BURST, TokenBucket
 from app.core.subscription import Subscription
 from schema.codec import decode_client, encode_around
@@ -43,52 +41,6 @@ MESSAGE_BYTES = 16 * 1024
 MAX_SUBSCRIPTIONS = 16
 # Not heritage's keys: what an old client means by them, if it sends them, is not known.
 V1_KEYS = frozenset({"since", "history"})
-
-
-class Desk(Protocol):
-    """What a session needs of the broadcaster."""
-
-    @property
-    def log(self) -> Log:
-        """The log of the hub."""
-        ...
-
-    @property
-    def delivered(self) -> int:
-        """The newest seq that has been fanned out, or is just being."""
-        ...
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        ...
-
-    def timestamp(self) -> int:
-        """Milliseconds since the epoch."""
-        ...
-
-    def check(self, channel: str, detail: Detail | None = None) -> object:
-        """Look a channel up.
-
-        Raises:
-            ProtocolError: there is no such channel, or not with that detail.
-        """
-        ...
-
-    def cohort(self, wanted: Subscribe) -> Cohort:
-        """Return the cohort of a subscription and keep its source awake."""
-        ...
-
-    def unavailable(self, channel: str) -> str | None:
-        """Say why a channel has nothing to say at present, None if it has."""
-        ...
-
-    def released(self, cohort: Cohort) -> None:
-        """Take note that a member has left a cohort."""
-        ...
-
-    def left(self, session: Session) -> None:
-        """Take note that a client has gone."""
-        ...
 
 
 class Session:
