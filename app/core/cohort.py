@@ -100,6 +100,8 @@ class Cohort:
     waiting: set[Member] = field(factory=set)
     fans: dict[tuple[Wire, bool], Fan] = field(factory=dict)
     fanned_at: float = -math.inf
+    _asked: tuple[int, int] | None = None
+    _after: Sequence[Publication] = ()
 
     def enter(self, member: Member) -> None:
         """Take a session in; it will be told of what comes."""
@@ -156,9 +158,14 @@ class Cohort:
         """Tell whether a publication has anything for this cohort: a message, or a hole."""
         return publication.hole is not None or self.due(publication)
 
-    def after(self, seq: int) -> list[Publication]:
+    def after(self, seq: int) -> Sequence[Publication]:
         """Return the publications above a seq that concern this cohort, oldest first."""
-        return [item for item in self.ring.after(seq) if self.concerned(item)]
+        # Nearly all members have come equally far: the answer to the last is kept for the next.
+        asked = (seq, self._log.head)
+        if self._asked != asked:
+            self._asked = asked
+            self._after = tuple(item for item in self.ring.after(seq) if self.concerned(item))
+        return self._after
 
     def missed(self, after: int, before: int | None = None) -> int | None:
         """Count the messages above a seq (and below another); None if they cannot be counted."""

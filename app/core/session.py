@@ -311,8 +311,9 @@ class Session:
             histories += past
             messages.append(first)
         for subscription in subscriptions:
-            # Its source sleeps. The gap cannot: any other cursor from here on would cover it up.
-            gaps += subscription.lost(log.cursor(log.head + 1), self._desk.timestamp())
+            if subscription.owed is not None:
+                # Its source sleeps. The gap cannot: any other cursor from here on would cover it.
+                gaps += subscription.lost(log.cursor(log.head + 1), self._desk.timestamp())
         self._started = self._started or bool(messages)
         self._reach = log.cursor(log.head)
         messages.sort(key=lambda message: message.seq)

@@ -150,7 +150,7 @@ class Subscription:
         """Count the messages that wait for the wire, less those of a cursor just resumed."""
         if self.recovering or self.opening:
             return 0
-        return sum(self.cohort.due(item) for item in self.cohort.ring.after(self.position))
+        return sum(map(self.cohort.due, self.cohort.after(self.position)))
 
     def catch_up(self, log: Log, *, all_of_it: bool) -> tuple[list[Frame], list[Sequenced]]:
         """Take what waits for the wire: one by one, or a gap and the newest.
