@@ -311,6 +311,20 @@ async def test_a_response_is_usable_while_it_goes_out_in_chunks() -> None:
     assert http.usable()
 
 
+async def test_a_websocket_keeps_the_headers_of_its_handshake_once(stage: Opener) -> None:
+    """In the scope; uvicorn has the request and the response beside it, 3 kB in all."""
+    async with stage("alpha") as at:
+        client = await open_raw("websocket", at.served)
+        with leaving(client):
+            client.listen()
+            await until(lambda: "connected" in client.kinds())
+            (connection,) = connections(at.served)
+            assert isinstance(connection, DirectWebSocket)
+            assert not connection.request.headers
+            assert not connection.response.headers
+            assert (b"host", b"localhost") in connection.scope["headers"]
+
+
 async def test_a_stream_costs_no_task_beside_uvicorns_own(stage: Opener, wire: str) -> None:
     """All fifty are served by the fan."""
     async with stage("alpha") as at:
