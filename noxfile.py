@@ -95,6 +95,20 @@ def bench(session: nox.Session) -> None:
     )
 
 
+@nox.session(default=False, venv_backend="none")
+def declarations(session: nox.Session) -> None:
+    """Write the browser client's type declarations anew, from the comments in its modules."""
+    work = Path(session.create_tmp()).resolve() / "declarations"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree("tests/react", work)
+    shutil.copytree("app/web/client", work / "client")
+    npm = ("npm", "--prefix", str(work))
+    session.run(*npm, "install", "--silent", "--ignore-scripts", external=True)
+    session.run(*npm, "run", "declare", external=True)
+    shutil.rmtree("app/web/client/types", ignore_errors=True)
+    shutil.copytree(work / "types", "app/web/client/types")
+
+
 @nox.session(default=False)
 def autobahn(session: nox.Session) -> None:
     """Run the Autobahn WebSocket suite, which needs a python2.7, against our protocol class."""

@@ -37,6 +37,10 @@ CORS_MAX_AGE = 600
 KEPT = 256
 """Hosts and origins that need not be read again: a server is called by few names."""
 
+PUBLIC = (".js", ".css", ".svg")
+"""What the page is made of tells nothing of the machine. A browser sends an Origin with its own
+page's modules, and behind a proxy that does not pass Host on they would be refused."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65535
 # RFC 9110 section 5.5: blanks around a header's value are no part of it; httptools leaves them.
@@ -163,20 +167,23 @@ class Guard:
         app = self._app
         if scope["type"] in {"http", "websocket"}:
             try:
-                self.check(scope["headers"])
+                self.check(scope["headers"], public=scope["path"].endswith(PUBLIC))
             except ProtocolError as error:
                 app = _refusal(scope, error)
         await app(scope, receive, send)
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def check(self, headers: Iterable[tuple[bytes, bytes]], *, public: bool = False) -> None:
         """Judge the headers of one request, names in lower case as ASGI has them.
+
+        What is ``public`` may be asked for from anywhere.
 
         Raises:
             ProtocolError: ``FORBIDDEN``; names the header, its value and the setting to change.
         """
         headers = list(headers)
         host = self._checked_host(_only_value(headers, b"host"))
-        self._check_origin(_only_value(headers, b"origin"), host)
+        if not public:
+            self._check_origin(_only_value(headers, b"origin"), host)
 
     def _checked_host(self, text: str | None) -> Authority | None:
         # RFC 9112 section 3.2: an empty Host is what a client without a name for us sends.

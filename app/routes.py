@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app import __version__
@@ -29,6 +32,7 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
+    "Vary": "Accept-Encoding",
 }
 # What the polling hook of existing dashboards has always been given.
 HERITAGE_POLL = Subscribe("metrics", 5000, Detail.STANDARD)
@@ -63,7 +67,10 @@ class Routes:
 
     async def metrics(self, _request: Request) -> Response:
         """Answer with a ``metrics`` message at once; 503 before the first sample."""
-        frame = self._hub.newest(HERITAGE_POLL)
+        try:
+            frame = self._hub.newest(HERITAGE_POLL)
+        except ProtocolError as error:
+            return refuse(error)
         if frame is None:
             return refuse(ProtocolError(ErrorCode.OVERLOADED, "no sample has been taken yet"))
         return Response(frame.text, headers=NO_STORE, media_type="application/json")
@@ -127,10 +134,21 @@ def assets(folder: Path) -> dict[str, Path]:
     return {"/": folder / "index.html", "/favicon.ico": folder / "favicon.svg"} | files
 
 
+@functools.cache
 def _asset(file: Path) -> Callable[[Request], Awaitable[Response]]:
+    # Read and compressed once: whoever opens the page costs no more than the sending of it.
+    body = file.read_bytes()
+    compressed = gzip.compress(body, mtime=0)
     media_type = ASSET_TYPES.get(file.suffix, "text/html")
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
+    headers = PAGE_HEADERS | {"ETag": etag}
 
-    async def asset(_request: Request) -> Response:
-        return FileResponse(file, headers=PAGE_HEADERS, media_type=media_type)
+    async def asset(request: Request) -> Response:
+        if request.headers.get("If-None-Match") == etag:
+            return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            encoded = headers | {"Content-Encoding": "gzip"}
+            return Response(compressed, headers=encoded, media_type=media_type)
+        return Response(body, headers=headers, media_type=media_type)
 
     return asset

@@ -190,7 +190,8 @@ async def test_a_command_prints_what_the_page_shows(
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     """What cannot be run is a drawing, or the configuration of somebody else's program."""
     kinds = {"sh", "console", "json", "python", "js"}
-    assert {block.language for block in blocks()} <= kinds | {"nginx", "text"}
+    elsewhere = {"javascript", "jsx"}  # in tests/test_clients_doc.py
+    assert {block.language for block in blocks()} <= kinds | elsewhere | {"nginx", "text"}
 
 
 def test_every_python_block_is_run() -> None:
@@ -252,7 +253,8 @@ async def test_the_example_transport_is_one_file_and_one_line() -> None:
 
 def test_the_script_for_a_page_listens_to_what_there_is() -> None:
     """The events are messages, their keys are there, and the query is a good one."""
-    (block,) = blocks("js")
+    client, block = blocks("js")
+    assert client.text in read("docs/clients.md"), "what is not there is not run"
     events = set(re.findall(r'addEventListener\("(\w+)"', block.text))
     assert events
     assert events <= {cls.TAG for cls in SERVER_MESSAGES}

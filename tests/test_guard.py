@@ -357,7 +357,7 @@ async def test_lifespan_passes_untouched() -> None:
 
 async def test_a_server_that_cannot_refuse_with_a_body_is_told_to_close() -> None:
     """Without the extension a close before accept stands for a bare 403."""
-    wire = Wire({"type": "websocket", "headers": [(b"host", b"evil.example")]})
+    wire = Wire({"type": "websocket", "path": "/api/ws", "headers": [(b"host", b"evil.example")]})
     await wire.call(defended(echo))
     assert [message["type"] for message in wire.sent] == ["websocket.close"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,6 +14,7 @@ from websockets.asyncio.client import connect
 from app import __version__
 from app.core.sampler import State
 from app.factory import default_sources
+from app.routes import ASSET_TYPES, PAGE_HEADERS, WEB, assets
 from app.settings import Settings
 from tests.clientbase import http_client
 from tests.clients import WIRES, Want
@@ -131,6 +133,25 @@ async def test_there_is_no_metrics_message_before_the_first_sample(stage: Opener
         assert response.json()["code"] == "OVERLOADED"
 
 
+async def test_without_the_channel_the_answer_says_so(stage: Opener) -> None:
+    """As every other door does."""
+    async with stage("alpha") as at:
+        response = await get(at, "/api/metrics")
+        assert response.status_code == 404
+        assert response.json()["code"] == "UNKNOWN_CHANNEL"
+
+
+async def test_the_page_is_made_of_what_may_be_asked_for_from_anywhere(stage: Opener) -> None:
+    """A browser sends an Origin with its own page's modules, behind whatever proxy; Host counts."""
+    async with stage("metrics") as at, http_client(at.served) as http:
+        for path in assets(WEB):
+            foreign = await http.get(path, headers={"Origin": "http://evil.example"})
+            assert foreign.status_code == (403 if path in {"/", "/favicon.ico"} else 200)
+            assert "Access-Control-Allow-Origin" not in foreign.headers
+            rebound = await http.get(path, headers={"Host": "evil.example"})
+            assert rebound.status_code == 403
+
+
 async def test_a_metrics_message_is_there_at_once(stage: Opener) -> None:
     """5000 ms and standard, whatever the server's default; the bytes of that cohort."""
     async with stage("metrics", interval=2000) as at:
@@ -161,6 +182,91 @@ async def test_the_schema_is_valid_and_describes_what_is_sent(stage: Opener) -> 
             Draft202012Validator(schema).validate({"type": "delta"})
 
 
+# The page and its modules
+
+
+async def test_each_file_of_the_page_has_its_own_path(stage: Opener) -> None:
+    """Modules, styles and pictures, each as what it is and under the policy of the page."""
+    async with stage("alpha") as at:
+        for file in WEB.rglob("*"):
+            if file.suffix in ASSET_TYPES and "node_modules" not in file.parts:
+                response = await get(at, f"/{file.relative_to(WEB).as_posix()}")
+                assert response.content == file.read_bytes()
+                assert response.headers["Content-Type"].startswith(ASSET_TYPES[file.suffix])
+                assert all(response.headers[key] == text for key, text in PAGE_HEADERS.items())
+        page = await get(at, "/")
+        assert page.content == (WEB / "index.html").read_bytes()
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert (await get(at, "/favicon.ico")).headers["Content-Type"] == "image/svg+xml"
+
+
+async def test_the_page_is_compressed_for_who_can_take_it(stage: Opener) -> None:
+    """The same bytes to all others."""
+    async with stage("alpha") as at, http_client(at.served) as http:
+        plain = await http.get("/dashboard/style.css", headers={"Accept-Encoding": "identity"})
+        pressed = await http.get("/dashboard/style.css", headers={"Accept-Encoding": "br, gzip"})
+        assert "Content-Encoding" not in plain.headers
+        assert pressed.headers["Content-Encoding"] == "gzip"
+        assert int(pressed.headers["Content-Length"]) < len(plain.content) / 2
+        assert plain.content == pressed.content == (WEB / "dashboard" / "style.css").read_bytes()
+
+
+async def test_what_a_browser_has_is_not_sent_again(stage: Opener) -> None:
+    """It asks each time, since the next version may be there."""
+    async with stage("alpha") as at, http_client(at.served) as http:
+        first = await http.get("/dashboard/style.css")
+        assert first.headers["Cache-Control"] == "no-cache"
+        for known, status in ((first.headers["ETag"], 304), ('W/"another"', 200)):
+            again = await http.get("/dashboard/style.css", headers={"If-None-Match": known})
+            assert again.status_code == status
+            assert again.headers["ETag"] == first.headers["ETag"]
+            assert again.content == (first.content if status == 200 else b"")
+
+
+def test_nothing_else_of_the_folder_is_served(tmp_path: Path) -> None:
+    """What a package manager, a type checker or an editor left there stays there."""
+    served = ("client/deep/main.js", "page.css", "icon.svg")
+    others = (
+        "client/package.json",
+        "client/main.d.ts",
+        "client/README.md",
+        "client/node_modules/react/index.js",
+        "main.js.swp",
+        "index.html",
+    )
+    for name in (*served, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.js").mkdir()
+    paths = {"/", "/favicon.ico", *(f"/{name}" for name in served)}
+    assert set(assets(tmp_path)) == paths
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/index.html",
+        "/client/package.json",
+        "/client/",
+        "/client/../index.html",
+        "/client/..%2findex.html",
+        "/%2e%2e/routes.py",
+        "/..%2froutes.py",
+        "//favicon.svg",
+    ],
+)
+async def test_no_path_leads_out_of_the_list(stage: Opener, path: str) -> None:
+    """Neither up nor down nor around; the path goes over the wire as it is written."""
+    async with stage("alpha") as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.served.port)
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert b" 404 " in (await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+
+
 # Below a proxy's path
 
 
@@ -178,7 +284,14 @@ async def test_all_works_below_a_path(stage: Opener, prefix: str) -> None:
         address = at.served.ws.replace("/api/ws", f"{prefix}/api/ws")
         async with connect(address, proxy=None) as websocket:
             assert '"connected"' in str(await websocket.recv())
-        for path in ("/api/ws", "/api/status", "/api/schema", "/healthz", "/", "/live.js"):
+        for path in (
+            "/api/ws",
+            "/api/status",
+            "/api/schema",
+            "/healthz",
+            "/",
+            "/dashboard/main.js",
+        ):
             assert (await http.get(prefix + path)).status_code == 200
         assert (await http.get("/other/api/status")).status_code == 404
 

@@ -8,6 +8,7 @@
  * that is switched) finds its connection as it was.
  *
  * @import { Client } from "./client.js"
+ * @import { Status, Transport } from "./feed.js"
  */
 
 /**
@@ -16,7 +17,7 @@
  * @typedef {object} Want
  * @property {string} channel
  * @property {number} interval milliseconds between two messages
- * @property {"simple" | "standard" | "full"} detail
+ * @property {string} detail `simple`, `standard` or `full`
  * @property {number} history past messages to begin with
  * @property {object} connection the options of `connect` that are not about a channel
  */
@@ -28,8 +29,8 @@
  * @property {any} data the `data` of the newest message; null until there is one
  * @property {boolean} loading neither data nor an error has come yet
  * @property {string | null} error what is wrong at present
- * @property {"connecting" | "connected" | "reconnecting" | "disconnected"} connectionStatus
- * @property {"websocket" | "sse" | "longpoll" | "polling" | null} transport
+ * @property {Status} connectionStatus
+ * @property {Transport | null} transport
  * @property {Date | null} lastUpdated when the data came, by this machine's clock
  */
 
@@ -70,9 +71,9 @@ export class Pool {
   /** @param {Env} env */
   constructor(env) {
     this.#env = {
-      soon: queueMicrotask,
+      soon: (task) => queueMicrotask(task),
       later: (task) => setTimeout(task, 0),
-      now: Date.now,
+      now: () => Date.now(),
       ...env,
     };
   }
@@ -166,7 +167,9 @@ class SharedClient {
    */
   suits(want) {
     const watched = this.#channels.get(want.channel);
-    return !watched || watched.idle || sameSubscription(watched.want, want);
+    if (!watched || sameSubscription(watched.want, want)) return true;
+    // In another detail the data has another shape, and some may still be on its way.
+    return watched.idle && watched.want.detail === want.detail;
   }
 
   /**
@@ -179,7 +182,7 @@ class SharedClient {
     const watched = new Watched(want, known);
     this.#channels.set(want.channel, watched);
     this.#client?.subscribe(want.channel, subscription(want));
-    this.#refresh(watched);
+    this.#recall(watched);
     return watched;
   }
 
@@ -207,14 +210,25 @@ class SharedClient {
     this.#client.addEventListener("error", (event) => this.#refuse(detailOf(event)));
     this.#client.addEventListener("status", () => this.#refreshAll());
     this.#client.addEventListener("transport", () => this.#refreshAll());
-    this.#refreshAll();
+    for (const watched of this.#channels.values()) this.#recall(watched);
   }
 
-  /** @param {{ type: string, data: unknown }} message */
+  /**
+   * Show what came before anybody here listened: another tab may have this channel too.
+   *
+   * @param {Watched} watched
+   */
+  #recall(watched) {
+    const newest = watched.data === null && this.#client?.latest(watched.want.channel);
+    if (newest) this.#take(newest);
+    else this.#refresh(watched);
+  }
+
+  /** @param {{ type: string, data?: unknown }} message */
   #take({ type, data }) {
     const watched = this.#channels.get(type);
     if (!watched) return;
-    // A message that another tab received may have been lying there for a while.
+    // What another tab received may have been lying there for a while.
     const age = this.#client?.ageMs ?? 0;
     watched.data = data;
     watched.lastUpdated = new Date(this.#env.now() - age);

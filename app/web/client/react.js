@@ -5,35 +5,37 @@
  * The hooks are thin: connections live outside React, in a pool, so that any number of components,
  * StrictMode and remounting open one connection and leave none behind.
  *
+ * @import { Transport } from "./feed.js"
  * @import { Snapshot, Want } from "./pool.js"
+ * @import { Options } from "./pulsewire.js"
  */
-
-"use client";
 
 import { useMemo, useSyncExternalStore } from "react";
 
+import { DEFAULTS } from "./client.js";
 import { NOTHING, Pool } from "./pool.js";
 import { connect } from "./pulsewire.js";
 
+/** @type {Transport[]} */
 const WITH_FALLBACK = ["websocket", "sse", "longpoll", "polling"];
+/** @type {Transport[]} */
 const WITHOUT_FALLBACK = ["websocket"];
 
 /**
- * Options of the hooks: those of `connect`, but for `channels`, and one more. They are compared by
- * value, so they may be written down anew at each rendering; one that changes takes effect.
+ * What only the hooks know.
  *
- * @typedef {object} HookOptions
+ * @typedef {object} HookOnly
  * @property {boolean} [enableFallback] default true: where WebSocket does not get through, go on
- *   with SSE, long-poll and at last plain polling of `/api/metrics`; false: WebSocket or nothing
- * @property {string} [url] where the server is; default: where this module, or the bundle that it
- *   is in, came from
- * @property {number} [interval] milliseconds between two messages, 1000 to 60000; default 5000
+ *   with SSE, long-poll and at last plain polling of `/api/metrics`; false: WebSocket or nothing.
+ *   Where `transports` are given, they hold instead
  * @property {Detail} [detail] default `standard`
- * @property {number} [history] past messages to begin with, 0 to 360; default 0
- * @property {("websocket" | "sse" | "longpoll" | "polling")[]} [transports] what to try, best
- *   first, instead of what `enableFallback` says
- * @property {string} [token] proves to the server who asks
- * @property {boolean} [share] default true: tabs share a connection
+ */
+
+/**
+ * Options of the hooks: those of `connect` that make sense here, and those of their own. They are
+ * compared by value, so they may be written down anew at each rendering; a change takes effect.
+ *
+ * @typedef {Omit<Options, "channels" | "resume" | "detail"> & HookOnly} HookOptions
  */
 
 /** @typedef {"simple" | "standard" | "full"} Detail */
@@ -107,9 +109,9 @@ function wanted(channel, options) {
   const {
     enableFallback = true,
     transports = enableFallback ? WITH_FALLBACK : WITHOUT_FALLBACK,
-    interval = 5000,
-    detail = "standard",
-    history = 0,
+    interval = DEFAULTS.interval,
+    detail = DEFAULTS.detail,
+    history = DEFAULTS.history,
     ...rest
   } = options;
   // In one order, so that the same options in another make no other connection.
