@@ -48,7 +48,7 @@ REQUESTS = {
 class Inventory:
     """What there is at a moment."""
 
-    sessions: int
+    clients: int
     cohorts: int
     descriptors: int
     tasks: int
@@ -58,7 +58,7 @@ class Inventory:
     def of(cls, hub: Broadcaster) -> Inventory:
         """Count."""
         return cls(
-            len(hub.sessions),
+            sum(hub.clients().values()),
             hub.cohorts,
             len(list(Path("/proc/self/fd").iterdir())),
             sum(not lasting(task) for task in asyncio.all_tasks()),
@@ -196,7 +196,7 @@ async def test_who_goes_before_the_first_message_is_forgotten(server: str, wire:
                 await caller.say(said)
                 if wire != "longpoll":
                     assert await caller.hear()
-        await until(on.hub, lambda now: (now.sessions, now.cohorts) == (AT_ONCE, 1))
+        await until(on.hub, lambda now: (now.clients, now.cohorts) == (AT_ONCE, 1))
         for caller in callers:
             caller.sock.close()
         await on.cleared()
@@ -250,7 +250,7 @@ async def test_a_poll_that_is_held_may_be_abandoned(go: Callable[[Caller], None]
         callers = [await on.call("longpoll") for _ in range(AT_ONCE)]
         for caller in callers:
             await caller.say(caller.script(f"{on.hub.log.epoch}:{on.hub.log.head}")[0])
-        await until(on.hub, lambda now: now.sessions == AT_ONCE)
+        await until(on.hub, lambda now: now.clients == AT_ONCE)
         for caller in callers:
             go(caller)
         await on.cleared()
@@ -283,13 +283,13 @@ async def test_an_unsubscribe_leaves_the_connection_and_nothing_else() -> None:
         on.publish()
         await client.news()
         with_it = Inventory.of(on.hub)
-        assert (with_it.sessions, with_it.cohorts) == (1, 1)
+        assert (with_it.clients, with_it.cohorts) == (1, 1)
         await client.unsubscribe("alpha")
         assert await client.fence() == []
         on.publish()
         assert await client.fence() == []
         without = Inventory.of(on.hub)
-        assert (without.sessions, without.cohorts, without.tasks) == (1, 0, with_it.tasks)
+        assert (without.clients, without.cohorts, without.tasks) == (1, 0, with_it.tasks)
         await client.aclose()
         await on.cleared()
 

@@ -242,6 +242,19 @@ class Slow(SyntheticSource):
         return super().render(window, detail)
 
 
+@pytest.mark.parametrize("wait", [0, 0.001])
+async def test_a_wait_does_not_end_before_what_is_there_was_rendered(
+    stage: Opener, wait: float
+) -> None:
+    """Nor before the verdict on the cursor, however long that takes."""
+    async with stage(sources=[Slow("alpha")]) as at:
+        at.tick(1, 40)
+        client = await join(at, EVERY_TICK, since=at.cursor(10))
+        batch = await client.poll(wait=wait)
+        assert batch.body["resume"]["alpha"] == {"recovered": True, "reason": "ok", "missed": 30}
+        assert len(batch.messages) == 30
+
+
 async def test_an_error_does_not_come_instead_of_what_takes_long(stage: Opener) -> None:
     """A channel is not there, the other takes a while: the first answer holds both."""
     async with stage(sources=[SyntheticSource("alpha"), Slow("beta")]) as at:

@@ -68,13 +68,13 @@ class Parked:
             ProtocolError: no more clients can be taken.
         """
         stays = STAYS
-        if self._answer is None and wait > 0:
+        if self._answer is None and (wait > 0 or self._session.more):
             if self._waiting:
                 self._hub.admit()
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[bool] = loop.create_future()
             self._waiting.add(waiter)
-            timer = loop.call_later(wait, _tell, waiter, STAYS)
+            timer = loop.call_later(wait, self._expire, waiter)
             listen_no_more = leaver(lambda: _tell(waiter, GONE))
             try:
                 stays = await waiter
@@ -122,6 +122,13 @@ class Parked:
             self._leave()
             for waiter in self._waiting:
                 _tell(waiter, STAYS)
+
+    def _expire(self, waiter: asyncio.Future[bool]) -> None:
+        # What is being rendered belongs into the answer, and so does the verdict on the cursor.
+        if self._session.more and not waiter.done():
+            asyncio.get_running_loop().call_soon(self._expire, waiter)
+        else:
+            _tell(waiter, STAYS)
 
     def _leave(self) -> None:
         self.over = True
