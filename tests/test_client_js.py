@@ -20,6 +20,8 @@ pytestmark = pytest.mark.external("node")
 
 WEB = Path(__file__).parent / "web"
 TRANSPORTS = ("websocket", "sse", "longpoll")
+# The third failure in a row may be followed by eight seconds of waiting, the fifth by thirty.
+RETURN_S = 50
 # Node 20 has WebSocket behind this flag; later versions have it anyway, and know the flag.
 NODE = ("node", "--experimental-websocket", "--no-warnings")
 
@@ -57,7 +59,7 @@ class Watcher:
 
     async def until(self, kind: str, **values: str) -> dict[str, object]:
         """Return the next event of that kind with these values."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(RETURN_S):
             while True:
                 event: dict[str, object] = json.loads(await self._output.readline())
                 if event["kind"] == kind and values.items() <= event.items():
@@ -78,6 +80,7 @@ async def watching(url: str, transport: str) -> AsyncIterator[Watcher]:
         await node.communicate()
 
 
+@pytest.mark.timeout(180)
 async def test_a_restart_is_declared_and_leaves_the_transport() -> None:
     """After a crash as after a farewell: the same clients go on with a gap and a snapshot."""
     async with contextlib.AsyncExitStack() as stack:
