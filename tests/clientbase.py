@@ -211,7 +211,7 @@ def http_client(served: Served, *, rcvbuf: int | None = None) -> httpx.AsyncClie
     return httpx.AsyncClient(
         base_url=served.http,
         # To load the system's certificates takes longer than most tests.
-        transport=httpx.AsyncHTTPTransport(verify=False, socket_options=options),
+        transport=httpx.AsyncHTTPTransport(verify=served.trust or False, socket_options=options),
         timeout=None,  # noqa: S113 - whoever receives has one
         headers={"Accept-Encoding": "identity"},
     )

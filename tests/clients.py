@@ -67,6 +67,7 @@ class WebSocketClient(Client):
             self._connection = await websocket_connect(
                 self.served.ws,
                 sock=sock,
+                ssl=self.served.trust,
                 subprotocols=None if self.heritage else [SUBPROTOCOL],
                 additional_headers=self.headers,
                 compression=None,
@@ -203,6 +204,9 @@ class HttpClient(Client):
 
     async def _close(self) -> None:
         await self._http.aclose()
+        # httpcore forgets one that is cancelled while it shakes hands under TLS.
+        for stream in self._streams:
+            await stream.aclose()
 
     def _sockets(self) -> Iterator[Any]:
         return (stream.get_extra_info("socket") for stream in self._streams)

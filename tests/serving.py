@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable
 
 from attrs import define, evolve
@@ -20,28 +21,39 @@ from app.listen import bind
 from app.server import DrainingServer, make_config
 from app.settings import Settings
 from schema.fields import GapReason
+from tests.authority import authority
 from transports.stall import StallWatch
 
 SERVERS = ("httptools", "h11", "hypercorn")
+# The direct path and the ordinary one, with TLS below them. They are for the scenarios in which
+# bytes leave, streams end and clients come back: conformance and hopping, and, on the direct path
+# alone, resuming and slow readers. Not for those of one request, of the shape of a message or of
+# what the server tells of itself: TLS has no part in them.
+TLS_SERVERS = ("httptools+tls", "h11+tls")
 
 
 @define(eq=False)
 class Served:
-    """A server that runs, and the hub behind it."""
+    """A server that runs, and the hub behind it; under TLS its clients need ``trust``."""
 
     hub: Broadcaster
     port: int
     server: DrainingServer | None = None
+    trust: ssl.SSLContext | None = None
 
     @property
     def http(self) -> str:
         """Its address for HTTP clients."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{self._s}://127.0.0.1:{self.port}"
 
     @property
     def ws(self) -> str:
         """Its address for WebSocket clients."""
-        return f"ws://127.0.0.1:{self.port}/api/ws"
+        return f"ws{self._s}://127.0.0.1:{self.port}/api/ws"
+
+    @property
+    def _s(self) -> str:
+        return "" if self.trust is None else "s"
 
 
 class DrivenHub(Broadcaster):
@@ -81,14 +93,18 @@ def driven_hub(
 async def serving(
     hub: Broadcaster | None = None, settings: Settings | None = None, server: str = "httptools"
 ) -> AsyncIterator[Served]:
-    """Serve on a free port of 127.0.0.1; ``server`` is one of SERVERS."""
+    """Serve on a free port of 127.0.0.1; ``server`` is one of SERVERS or TLS_SERVERS."""
     settings = evolve(settings or Settings(), port=0)
+    kind, _, tls = server.partition("+")
+    trust = None
+    if tls:
+        settings, trust = evolve(settings, tls_cert=authority().pem), authority().trust
     app = create_app(settings, hub)
     sock = bind(settings)
     port = sock.getsockname()[1]
-    run = _hypercorn if server == "hypercorn" else _uvicorn
-    async with run(app, sock, settings, server) as uvicorn_server:
-        yield Served(app.state.hub, port, uvicorn_server)
+    run = _hypercorn if kind == "hypercorn" else _uvicorn
+    async with run(app, sock, settings, kind) as uvicorn_server:
+        yield Served(app.state.hub, port, uvicorn_server, trust)
 
 
 @contextlib.asynccontextmanager

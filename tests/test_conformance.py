@@ -11,12 +11,14 @@ import pytest
 from app.core.source import Window
 from schema.fields import Detail, GapReason
 from tests.clients import WIRES, Client, Message, RefusedError, Want
+from tests.serving import SERVERS, TLS_SERVERS
 from tests.synthetic import SyntheticSource
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
     from tests.stage import Opener, Stage
 
 pytest_plugins = ["tests.stage"]
+pytestmark = pytest.mark.parametrize("server", [*SERVERS, *TLS_SERVERS])
 streams = pytest.mark.parametrize("wire", ["websocket", "sse"])
 
 EVERY_TICK = Want("alpha", 1000)

@@ -11,12 +11,14 @@ from app.core.source import Window
 from schema.fields import Detail, GapReason
 from tests.clientbase import http_client
 from tests.clients import WIRES, Message, Want
+from tests.serving import SERVERS
 from tests.synthetic import Numbers, SyntheticSource
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
     from tests.stage import Opener
 
 pytest_plugins = ["tests.stage"]
+pytestmark = pytest.mark.parametrize("server", [*SERVERS, "httptools+tls"])
 
 EVERY_TICK = Want("alpha", 1000)
 
