@@ -149,6 +149,18 @@ async def test_another_epoch_is_another_log(stage: Opener, wire: str) -> None:
         assert client.resumes == verdict(recovered=False, reason="epoch_changed", missed=None)
 
 
+async def test_what_comes_after_a_gap_that_was_told_early_is_not_lost(
+    stage: Opener, wire: str
+) -> None:
+    """An empty log has a gap and no snapshot yet: the first message is one, and all others come."""
+    async with stage("alpha", epoch="second") as at:
+        client = await at.join(wire, EVERY_TICK, since="first:7")
+        gap = (await client.until("gap"))[-1]
+        assert outline(gap) == ("alpha", "epoch_changed", "first:7", "second:1", None)
+        at.tick(1, 3)
+        assert seqs(await client.news(3)) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("ahead", [1, 10**15])
 async def test_a_seq_not_given_out_is_unknown(stage: Opener, wire: str, ahead: int) -> None:
     """Row 6: nobody knows what it stands for, so the gap begins nowhere."""

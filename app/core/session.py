@@ -309,11 +309,16 @@ class Session:
             past, first = subscription.open(log, snapshot)
             subscription.cohort.waiting.discard(self)
             histories += past
-            messages.append(first)
+            lost, late = subscription.catch_up(log, all_of_it=subscription.behind() <= CATCH_UP)
+            gaps += lost
+            messages += [first, *late]
         for subscription in subscriptions:
             if subscription.owed is not None:
                 # Its source sleeps. The gap cannot: any other cursor from here on would cover it.
                 gaps += subscription.lost(log.cursor(log.head + 1), self._desk.timestamp())
+                subscription.told = True
+            if subscription.told:
+                subscription.position = log.head
         self._started = self._started or bool(messages)
         self._reach = log.cursor(log.head)
         messages.sort(key=lambda message: message.seq)

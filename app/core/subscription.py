@@ -33,8 +33,9 @@ class Subscription:
     """How far a client has come with one channel.
 
     ``position``: everything due up to this seq was taken. ``opening`` is set until the snapshot
-    is out, ``owed`` until the client was told of the gap before it, ``recovering`` until the
-    messages that a resumed cursor missed are out.
+    is out, ``owed`` until the client was told of the gap before it; ``told`` if that was before
+    there was anything to make the snapshot from. ``recovering`` is set until the messages that a
+    resumed cursor missed are out.
     """
 
     wanted: Subscribe
@@ -42,6 +43,7 @@ class Subscription:
     position: int = 0
     opening: bool = False
     owed: Resume | None = None
+    told: bool = False
     recovering: bool = False
     # What was rendered ahead, in slices: up to this seq, and so many bytes.
     _warmed: int = 0
@@ -105,7 +107,11 @@ class Subscription:
     @property
     def snapshot(self) -> Publication | None:
         """What the snapshot is rendered from; None while the source has yet to wake up."""
-        return None if self.cohort.ring.asleep else self.cohort.ring.newest
+        ring = self.cohort.ring
+        if ring.asleep:
+            return None
+        # What came after the gap was told lies in none: it begins with the first of that.
+        return next(iter(ring.after(self.position)), None) if self.told else ring.newest
 
     def warm(self, snapshot: Publication, spent: Spent) -> bool:
         """Render what the opening needs; False if the time was spent before."""
@@ -132,7 +138,8 @@ class Subscription:
             histories.append(self.cohort.history(self.wanted.history, snapshot))
         # Not only up to the snapshot: other channels' messages go out with it, and a gap must not
         # begin before what was sent.
-        self.opening, self.position = False, log.head
+        self.opening, self.position = False, snapshot.seq if self.told else log.head
+        self.told = False
         return histories, Sequenced(snapshot.seq, self.cohort.frame(snapshot))
 
     def _gap(
