@@ -146,6 +146,12 @@ def sink_of(scope: Scope) -> DirectSink | None:
     return sink
 
 
+async def gone(receive: Receive) -> None:
+    """Wait until the client has gone, or the response is complete."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class Hub(Protocol):
     """What adapters see of the broadcaster."""
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from schema.errors import ProtocolError
 from schema.query import Query, parse_poll
-from transports.base import DirectSink, Hub, sink_of
+from transports.base import DirectSink, Hub, gone, sink_of
 from transports.parked import Answer, Leaver, Parked
 from transports.refusal import refuse
 
@@ -77,9 +77,8 @@ def _lost(sink: DirectSink, call: Callable[[], None]) -> Callable[[], object]:
 def _received(receive: Receive, call: Callable[[], None]) -> Callable[[], object]:
     """Listen for the end of the connection as any ASGI server tells it."""
 
-    async def gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    async def listen() -> None:
+        await gone(receive)
         call()
 
-    return asyncio.ensure_future(gone()).cancel
+    return asyncio.ensure_future(listen()).cancel

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from schema.errors import ProtocolError
 from schema.query import parse_stream
-from transports.base import Hub, Session, Wire, sink_of
+from transports.base import Hub, Session, Wire, gone, sink_of
 from transports.refusal import error_frame, refuse
 from transports.wakeup import Wakeup
 
@@ -58,7 +58,7 @@ class SseTransport:
             if sink is not None:
                 await send({**_START, "headers": list(_HEAD)})
                 if sink.attach(session):
-                    await _gone(receive)
+                    await gone(receive)
                     return
                 # Something in between holds the start back, or changes what goes through it.
                 session.wake, send = wakeup.set, _started(send)
@@ -77,12 +77,6 @@ def _started(send: Send) -> Send:
             await send(message)
 
     return rest
-
-
-async def _gone(receive: Receive) -> None:
-    """Wait until the client has gone, or the response is complete."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _shed(error: ProtocolError) -> AsyncIterator[bytes]:
