@@ -267,7 +267,6 @@ async def dial(
     decoder: Decoder,
     *,
     rcvbuf: int | None = None,
-    context: ssl.SSLContext | None = None,
 ) -> RawClient:
     """Connect, without a word."""
     sock = socket.socket()
@@ -275,7 +274,7 @@ async def dial(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
     sock.setblocking(False)  # noqa: FBT003 - as the standard library has it
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", served.port))
-    tls = None if context is None else Tls(context)
+    tls = None if served.trust is None else Tls(served.trust)
     if tls is not None:
         await tls.handshake(sock)
     return RawClient(sock, decoder, tls)
@@ -289,7 +288,6 @@ async def open_raw(
     query: str = "",
     heritage: bool = False,
     rcvbuf: int | None = None,
-    context: ssl.SSLContext | None = None,
 ) -> RawClient:
     """Connect on a wire and subscribe; ``channels`` as the query of an event stream has them.
 
@@ -297,7 +295,7 @@ async def open_raw(
     """
     websocket = wire == FrameDecoder.WIRE
     decoder = FrameDecoder() if websocket else EventDecoder()
-    client = await dial(served, decoder, rcvbuf=rcvbuf, context=context)
+    client = await dial(served, decoder, rcvbuf=rcvbuf)
     path = "/api/ws" if websocket else f"/api/sse?channels={channels}{query}"
     lines = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
     if websocket:

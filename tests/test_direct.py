@@ -8,7 +8,6 @@ import gc
 import gzip
 import inspect
 import json
-import ssl
 import time
 import tomllib
 import weakref
@@ -18,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-import trustme
 import uvicorn
-from attrs import define, field
+from attrs import define
 from packaging.requirements import Requirement
 from packaging.version import Version
 from starlette.middleware.gzip import GZipMiddleware
@@ -1327,42 +1325,23 @@ async def test_a_goodbye_that_nobody_takes_is_not_waited_for(stage: Opener, wire
 # TLS
 
 
-@define
-class Authority:
-    """A certificate for localhost, and a client's trust in it."""
-
-    settings: dict[str, Any] = field(factory=dict)
-    context: ssl.SSLContext = field(factory=ssl.create_default_context)
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Made anew for this module."""
-    authority, folder = trustme.CA(), tmp_path_factory.mktemp("tls")
-    certificate = authority.issue_cert("localhost")
-    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "pem")
-    made = Authority({"tls_cert": folder / "pem"})
-    authority.configure_trust(made.context)
-    return made
-
-
 @pytest.fixture
-async def under_tls(tls: Authority) -> AsyncIterator[tuple[DrivenHub, Served]]:
+async def under_tls() -> AsyncIterator[tuple[DrivenHub, Served]]:
     """A server that speaks TLS only, with messages of 20 kB."""
-    settings = Settings(stall_timeout=1, **tls.settings)
+    settings = Settings(stall_timeout=1)
     hub = driven_hub([SyntheticSource("alpha", padding=20_000)], settings)
-    async with serving(hub, settings) as served:
+    async with serving(hub, settings, "httptools+tls") as served:
         hub.tick(1)
         yield hub, served
 
 
 async def test_under_tls_it_is_attached_and_written_through_the_transport(
-    under_tls: tuple[DrivenHub, Served], tls: Authority, wire: str
+    under_tls: tuple[DrivenHub, Served], wire: str
 ) -> None:
     """Never to the descriptor."""
     hub, served = under_tls
     before = asyncio.all_tasks()
-    clients = [await open_raw(wire, served, context=tls.context) for _ in range(5)]
+    clients = [await open_raw(wire, served) for _ in range(5)]
     with leaving(*clients):
         await until(lambda: fanned(hub) == 5)
         assert len(asyncio.all_tasks() - before) == 5
@@ -1381,11 +1360,11 @@ async def test_under_tls_it_is_attached_and_written_through_the_transport(
 
 
 async def test_under_tls_a_slow_reader_catches_up(
-    under_tls: tuple[DrivenHub, Served], tls: Authority, wire: str
+    under_tls: tuple[DrivenHub, Served], wire: str
 ) -> None:
     """A transport with a mark of 0 would never say that it is empty; the records below count."""
     hub, served = under_tls
-    client = await open_raw(wire, served, context=tls.context, rcvbuf=4096)
+    client = await open_raw(wire, served, rcvbuf=4096)
     with leaving(client):
         await until(lambda: any(not c.clear for c in connections(served)) or fanned(hub))
         tick = 1
@@ -1408,13 +1387,12 @@ async def test_under_tls_a_slow_reader_catches_up(
 
 
 async def test_under_tls_a_stalled_reader_is_evicted(
-    under_tls: tuple[DrivenHub, Served], tls: Authority, wire: str
+    under_tls: tuple[DrivenHub, Served], wire: str
 ) -> None:
     """And one who takes a little now and then is not."""
     hub, served = under_tls
     stalled, slow = [
-        await open_raw(wire, served, context=tls.context, rcvbuf=4096, query="&history=20")
-        for _ in range(2)
+        await open_raw(wire, served, rcvbuf=4096, query="&history=20") for _ in range(2)
     ]
     with leaving(stalled, slow):
         await until(lambda: len(hub.sessions) == 2)
@@ -1435,11 +1413,11 @@ async def test_under_tls_a_stalled_reader_is_evicted(
 
 
 async def test_under_tls_a_stalled_reader_who_said_goodbye_is_evicted(
-    under_tls: tuple[DrivenHub, Served], tls: Authority
+    under_tls: tuple[DrivenHub, Served],
 ) -> None:
     """A transport that was closed twice cannot be asked for anything any more."""
     hub, served = under_tls
-    client = await open_raw("websocket", served, context=tls.context, rcvbuf=4096)
+    client = await open_raw("websocket", served, rcvbuf=4096)
     with leaving(client):
         await until(lambda: fanned(hub))
         tick = 1
@@ -1456,11 +1434,11 @@ async def test_under_tls_a_stalled_reader_who_said_goodbye_is_evicted(
 
 
 async def test_under_tls_a_drain_cuts_off_who_said_goodbye_and_reads_nothing(
-    under_tls: tuple[DrivenHub, Served], tls: Authority
+    under_tls: tuple[DrivenHub, Served],
 ) -> None:
     """And so comes to its end."""
     hub, served = under_tls
-    client = await open_raw("websocket", served, context=tls.context, rcvbuf=4096)
+    client = await open_raw("websocket", served, rcvbuf=4096)
     with leaving(client):
         await until(lambda: fanned(hub))
         tick = 1
