@@ -1,14 +1,21 @@
-"""What tests in a real browser share: its flags, and a server that they may end and start again."""
+"""What tests in a real browser share: the browser, and a server that they may end and start."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
 from tests.process import PATIENCE_S, ROOT, environment
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 # A browser in a container: no sandbox of its own, and no calls home.
 FLAGS = [
@@ -20,6 +27,19 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@contextlib.asynccontextmanager
+async def launched(**options: Any) -> AsyncIterator[Browser]:  # noqa: ANN401 - Playwright's own
+    """Run Debian's Chromium; the options are those of Playwright's ``launch``."""
+    # Where it is absent, whoever needs a browser is skipped, and the server below is not.
+    from playwright.async_api import async_playwright  # noqa: PLC0415
+
+    async with async_playwright() as playwright:
+        program = shutil.which("chromium")
+        browser = await playwright.chromium.launch(executable_path=program, args=FLAGS, **options)
+        yield browser
+        await browser.close()
 
 
 @define(eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from app.server import KEEP_ALIVE_S
 from app.settings import Settings
 from schema.query import WAIT_MAX_S
 from tests import process, proxies
-from tests.browser import FLAGS
+from tests.browser import launched
 from tests.test_docs import ADDRESS, Block, blocks, prose, table
 from tests.test_proxies import PASSES
 from tests.test_react import CLIENT, install, run
@@ -52,14 +51,10 @@ async def address() -> AsyncIterator[str]:
 @pytest.fixture
 async def page(address: str) -> AsyncIterator[Page]:
     """Open a page of the server that allows scripts of any kind."""
-    async with async_api.async_playwright() as playwright:
-        program = shutil.which("chromium")
-        async with await playwright.chromium.launch(
-            executable_path=program, args=FLAGS
-        ) as chromium:
-            page = await chromium.new_page()
-            await page.goto(f"{address}/healthz")
-            yield page
+    async with launched() as browser:
+        page = await browser.new_page()
+        await page.goto(f"{address}/healthz")
+        yield page
 
 
 @pytest.mark.external("chromium")

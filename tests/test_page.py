@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +21,7 @@ from app.settings import Settings
 from schema.fields import Detail, GapReason
 from schema.messages import DataMessage
 from schema.metrics import Cpu, Disk, Memory, MetricsMessage, Standard
-from tests.browser import FLAGS, Server
+from tests.browser import Server, launched
 from tests.relay import Relay, relaying
 from tests.serving import DrivenHub, driven_hub, serving
 from tests.synthetic import SyntheticSource
@@ -79,11 +78,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_api.async_playwright() as playwright:
-        program = shutil.which("chromium")
-        chromium = await playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        await chromium.close()
+    async with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

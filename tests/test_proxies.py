@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from websockets.exceptions import InvalidHandshake
 
 from app.settings import Settings
 from tests import process, proxies
-from tests.browser import FLAGS
+from tests.browser import launched
 from tests.clients import SUBPROTOCOL, WIRES, Client, Want, connect
 from tests.proxies import GOOD, RESTRICTIVE, Parser, Proxy, Running
 from tests.received import Body, parse, parse_events, seq_of
@@ -31,7 +30,7 @@ from tests.synthetic import SyntheticSource
 if TYPE_CHECKING:
     from playwright.async_api import Browser, ProxySettings
 
-async_api = pytest.importorskip("playwright.async_api")
+pytest.importorskip("playwright.async_api")
 
 THOROUGH = os.environ.get("PULSEWIRE_TESTS") == "thorough"
 ROOT_PATH = "/pulse"
@@ -333,11 +332,8 @@ RECORD = """async (channel) => {
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_api.async_playwright() as playwright:
-        program = shutil.which("chromium")
-        chromium = await playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        await chromium.close()
+    async with launched() as browser:
+        yield browser
 
 
 @needs((*GOOD, *RESTRICTIVE))

@@ -21,13 +21,13 @@ import pytest
 from attrs import evolve, frozen
 
 import app
-from tests.browser import FLAGS
+from tests.browser import launched
 from tests.process import Process, client, running
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-async_api = pytest.importorskip("playwright.async_api")
+pytest.importorskip("playwright.async_api")
 # The first of these tests also waits for the packages to come.
 pytestmark = [pytest.mark.external("npm"), pytest.mark.timeout(180)]
 
@@ -267,11 +267,8 @@ async def server(site: str) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_api.async_playwright() as playwright:
-        program = shutil.which("chromium")
-        chromium = await playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        await chromium.close()
+    async with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

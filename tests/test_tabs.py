@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import httpx
 import pytest
 from attrs import define, field
 
-from tests.browser import FLAGS
+from tests.browser import launched
 from tests.process import client, running
 
 if TYPE_CHECKING:
@@ -55,15 +54,9 @@ async def server() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_api.async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=FLAGS,
-            # A page that one leaves and comes back to is kept, as it is by default elsewhere.
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        yield chromium
-        await chromium.close()
+    # A page that one leaves and comes back to is kept, as it is by default elsewhere.
+    async with launched(ignore_default_args=["--disable-back-forward-cache"]) as browser:
+        yield browser
 
 
 @define
