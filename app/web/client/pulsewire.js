@@ -3,6 +3,7 @@ import { Client, DEFAULTS } from "./client.js";
 import { surroundings } from "./env.js";
 import { Feed } from "./feed.js";
 import { SharedFeed } from "./shared.js";
+import { TRANSPORTS } from "./transports.js";
 
 /** @typedef {import("./feed.js").Transport} Transport */
 /** @typedef {import("./wire.js").Message} Message */
@@ -51,7 +52,7 @@ export function connect(options = {}, given) {
     token,
     ...(resume && { resume }),
   };
-  const unknown = transports.find((name) => !["websocket", "sse", "longpoll", "polling"].includes(name));
+  const unknown = transports.find((name) => !Object.hasOwn(TRANSPORTS, name));
   if (unknown || !transports.length) throw new TypeError(`transports: there is no ${unknown ?? "one"}`);
   const env = surroundings(given);
   const Kind = share ? SharedFeed : Feed;
