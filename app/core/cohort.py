@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from attrs import define, field, frozen
 
+from app.core.cache import FrameCache
+from app.core.counters import Counters
 from app.core.log import Log, Publication, Ring
 from app.core.source import Source, Window
 from schema.codec import encode_around
@@ -20,8 +21,6 @@ from transports.base import Sink, Wire
 from transports.fan import Fan
 
 logger = logging.getLogger(__name__)
-
-CACHE_BYTES = 32 * 1024 * 1024
 
 
 class Member(Protocol):
@@ -48,36 +47,6 @@ class CohortKey:
     host: str
     ticks: int
     detail: Detail
-
-
-@define
-class Counters:
-    """Work done since the start; it must not grow with the number of clients."""
-
-    renders: int = 0
-    encodes: int = 0
-
-
-class FrameCache:
-    """The frames that are kept, of all cohorts together, bounded in bytes; the oldest go first."""
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit = limit
-        self._frames: OrderedDict[tuple[object, ...], Frame] = OrderedDict()
-        self.size = 0
-
-    def get(self, *key: object) -> Frame | None:
-        """Return a kept frame."""
-        return self._frames.get(key)
-
-    def put(self, frame: Frame, *key: object) -> Frame:
-        """Keep a frame, and let go of as many old ones as that takes."""
-        self._frames[key] = frame
-        self.size += frame.size
-        while self.size > self._limit:
-            _, gone = self._frames.popitem(last=False)
-            self.size -= gone.size
-        return frame
 
 
 @define(eq=False)
