@@ -16,8 +16,10 @@ from app.core.clock import Clock
 from app.core.cohort import Cohort, Member
 from app.core.cohorts import Cohorts
 from app.core.counters import Counters
+from app.core.figures import Figures
 from app.core.heartbeat import RESOLUTION_S, Wheel, next_turn
 from app.core.log import Log, Publication
+from app.core.pauses import Pauses
 from app.core.publisher import Publisher
 from app.core.sampler import Sampler
 from app.core.session import Session
@@ -56,7 +58,7 @@ class HubSettings:
 class Broadcaster:
     """The hub that adapters see.
 
-    ``counters`` counts renders and encodes; they grow with cohorts and ticks, never with clients.
+    ``counters`` is what it has done since its start.
     """
 
     def __init__(self, sources: Iterable[Source], settings: HubSettings) -> None:
@@ -73,11 +75,12 @@ class Broadcaster:
         self._publisher = Publisher(self.log, settings.host, self)
         for source in sources:
             self._publisher.add(source, self.clock, tick_s)
-        self._clients = Clients(settings.max_clients)
+        self._clients = Clients()
         self._cohorts = Cohorts(
             settings.host, settings.tick_ms, settings.interval_ms, self.log, self.counters
         )
         self._wheel = Wheel(settings.heartbeat_ms / 1000)
+        self._pauses = Pauses()
         self._beating: asyncio.Task[None] | None = None
 
     @property
@@ -114,8 +117,10 @@ class Broadcaster:
 
     async def _beat(self) -> None:
         while True:
-            await self.clock.sleep_until(next_turn(self.clock.monotonic()))
+            due = next_turn(self.clock.monotonic())
+            await self.clock.sleep_until(due)
             now = self.clock.monotonic()
+            self._pauses.beat(now, due)
             for cohort in self._cohorts.values():
                 self._want(cohort)
                 self._beat_cohort(cohort, now)
@@ -139,6 +144,7 @@ class Broadcaster:
         now = self.clock.monotonic()
         for publication in publications:
             self.delivered = publication.seq
+            self.counters.publications[publication.channel] += 1
             for cohort in self._cohorts.values():
                 key = cohort.key
                 if (key.channel, key.host) != (publication.channel, publication.host):
@@ -153,6 +159,8 @@ class Broadcaster:
                     told |= cohort.waiting
         for member in told:
             member.notify()
+        done = self.clock.monotonic()
+        self._pauses.work(done, done - now)
 
     def lose(self, channel: str, reason: str) -> None:
         """Tell everybody that a channel has nothing to say at present."""
@@ -169,8 +177,7 @@ class Broadcaster:
         polled = wire is Wire.LONGPOLL
         if self.draining and not polled:
             raise ProtocolError(ErrorCode.OVERLOADED, "the server is going; try again later")
-        if not self.draining:
-            self._clients.make_room()
+        self._make_room()
         session = Session(self, wire, wake, heritage=heritage)
         if not polled:
             session.say(self._greeting(heritage=heritage), retry=random.randint(*RETRY_MS))
@@ -186,13 +193,17 @@ class Broadcaster:
         Raises:
             ProtocolError: no more clients can be taken.
         """
-        if not self.draining:
-            self._clients.make_room()
+        self._make_room()
         self._clients.shared += 1
 
     def dismiss(self) -> None:
         """Count one less of those who share a session."""
         self._clients.shared -= 1
+
+    def _make_room(self) -> None:
+        # Who comes during a drain is sent away at once.
+        if not self.draining:
+            self._clients.make_room(self.settings.max_clients)
 
     def _greeting(self, *, heritage: bool) -> Connected:
         return Connected(
@@ -275,6 +286,10 @@ class Broadcaster:
         """Whether a first sample is held, no source that always runs is dead, and nobody drains."""
         always = [s for s in self.samplers.values() if s.source.always]
         return not self.draining and not any(sampler.dead for sampler in always)
+
+    def figures(self) -> Figures:
+        """Tell of itself."""
+        return Figures.of(self, self._pauses)
 
     def newest(self, wanted: Subscribe) -> Frame | None:
         """Return the message about a channel's newest sample; None before the first."""

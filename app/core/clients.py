@@ -16,25 +16,24 @@ if TYPE_CHECKING:  # through its desk, a session knows of them
 
 @define(eq=False)
 class Clients:
-    """The clients of a hub, of which there may be ``limit``.
+    """The clients of a hub.
 
     ``shared`` are those who wait for the answer to a poll together with the one of the session.
     """
 
-    limit: int
     sessions: set[Session] = field(factory=set)
     shared: int = 0
 
     def __len__(self) -> int:
         return len(self.sessions) + self.shared
 
-    def make_room(self) -> None:
+    def make_room(self, limit: int) -> None:
         """See that one more can be taken.
 
         Raises:
             ProtocolError: there are as many as there may be.
         """
-        if len(self) >= self.limit:
+        if len(self) >= limit:
             msg = "the server has as many clients as it may have"
             raise ProtocolError(ErrorCode.OVERLOADED, msg)
 

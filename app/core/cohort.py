@@ -63,7 +63,7 @@ class Cohort:
     tick_ms: int
     _log: Log
     _cache: FrameCache
-    _counters: Counters
+    counters: Counters
     members: set[Member] = field(factory=set)
     listeners: set[Member] = field(factory=set)
     waiting: set[Member] = field(factory=set)
@@ -109,6 +109,8 @@ class Cohort:
             known = [frame for frame in frames if not (heritage and frame.kind in V1_ONLY)]
             if known and fan:
                 sse = wire is Wire.SSE
+                data = sum(frame.cursor is not None for frame in known)
+                self.counters.deliveries[wire] += data * len(fan)
                 fan.send(b"".join(frame.chunk if sse else frame.websocket for frame in known))
                 # A hole without a message leaves heritage clients out.
                 if frames[-1].kind not in V1_ONLY:
@@ -232,7 +234,7 @@ class Cohort:
 
     def _render(self, publication: Publication, window: Window) -> Frame:
         cursor = self._log.cursor(publication.seq)
-        self._counters.renders += 1
+        self.counters.renders += 1
         message = self.source.message(
             timestamp=publication.reading.timestamp,
             cursor=cursor,
@@ -241,7 +243,7 @@ class Cohort:
             window_ms=round(window.seconds * 1000),
             data=self.source.render(window, self.key.detail),
         )
-        self._counters.encodes += 1
+        self.counters.encodes += 1
         return Frame.of(message, cursor)
 
     def _gap(self, publication: Publication, reason: GapReason) -> Frame:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from attrs import define, field
+
 from app.core.delivery import Delivery
 from app.core.desk import Desk
 from app.core.intake import Intake, LastStraw
@@ -41,52 +43,34 @@ SLICE_S = 0.005
 MAX_SUBSCRIPTIONS = 16
 
 
+@define(eq=False, weakref_slot=False)
 class Session:
     """The protocol as one client speaks it, on whatever wire."""
 
-    __slots__ = (
-        "_beat",
-        "_desk",
-        "_intake",
-        "_lane",
-        "_pending",
-        "_pings",
-        "_reach",
-        "_resumes",
-        "_since",
-        "_sink",
-        "_started",
-        "_subscriptions",
-        "close",
-        "heritage",
-        "last_sent",
-        "more",
-        "wake",
-        "wire",
-    )
+    _desk: Desk
+    wire: Wire
+    wake: Callable[[], None]
+    heritage: bool = field(default=False, kw_only=True)
+    close: Close | None = field(default=None, init=False)
+    more: bool = field(default=False, init=False)
+    readers: int = field(default=1, init=False)
+    last_sent: float = field(init=False)
+    _intake: Intake = field(init=False)
+    _lane: list[Frame] = field(factory=list, init=False)
+    _pending: dict[str, Subscription] = field(factory=dict, init=False)
+    _subscriptions: dict[str, Subscription] = field(factory=dict, init=False)
+    _resumes: dict[str, Resume] = field(factory=dict, init=False)
+    _pings: int = field(default=0, init=False)
+    _beat: bool = field(default=False, init=False)
+    _started: bool = field(default=False, init=False)
+    _since: Cursor | None = field(default=None, init=False)
+    # Set while the session is in the fans of its cohorts.
+    _sink: Sink | None = field(default=None, init=False)
+    _reach: Cursor | None = field(default=None, init=False)
 
-    def __init__(
-        self, desk: Desk, wire: Wire, wake: Callable[[], None], *, heritage: bool = False
-    ) -> None:
-        self.wire = wire
-        self.heritage = heritage
-        self.close: Close | None = None
-        self.more = False
-        self.last_sent = desk.now()
-        self._desk = desk
-        self.wake = wake
-        self._lane: list[Frame] = []
-        self._pending: dict[str, Subscription] = {}
-        self._subscriptions: dict[str, Subscription] = {}
-        self._resumes: dict[str, Resume] = {}
-        self._intake = Intake(heritage, TokenBucket(desk.now()))
-        self._pings = 0
-        self._beat = False
-        self._started = False
-        self._since: Cursor | None = None
-        # Set while the session is in the fans of its cohorts.
-        self._sink: Sink | None = None
-        self._reach: Cursor | None = None
+    def __attrs_post_init__(self) -> None:
+        self.last_sent = self._desk.now()
+        self._intake = Intake(self.heritage, TokenBucket(self.last_sent))
 
     # What the client says
 
@@ -238,6 +222,8 @@ class Session:
             self._pings, self._beat = 0, False
         if frames:
             self.last_sent = self._desk.now()
+            data = sum(frame.cursor is not None for frame in frames)
+            self._desk.counters.deliveries[self.wire] += data * self.readers
         return frames
 
     def _settle(self, spent: Callable[[], bool]) -> None:
