@@ -109,6 +109,14 @@ def declarations(session: nox.Session) -> None:
     shutil.copytree(work / "types", "app/web/client/types")
 
 
+@nox.session(python=OLDEST, default=False)
+def reference(session: nox.Session) -> None:
+    """Write docs/metrics.md anew, from the classes that are sent."""
+    session.install("-e", ".")
+    page = session.run("python", "-m", "schema.reference", silent=True)
+    Path("docs/metrics.md").write_text(str(page), encoding="utf-8")
+
+
 @nox.session(default=False)
 def autobahn(session: nox.Session) -> None:
     """Run the Autobahn WebSocket suite, which needs a python2.7, against our protocol class."""
