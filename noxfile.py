@@ -95,6 +95,17 @@ def bench(session: nox.Session) -> None:
     )
 
 
+@nox.session(python=OLDEST, default=False)
+def monitors(session: nox.Session) -> None:
+    """Measure what watching a machine costs it, here and with other monitors."""
+    session.install("-e", ".")
+    glances = Path(session.create_tmp()).resolve() / "glances"
+    session.run("python", "-m", "venv", str(glances))
+    session.run(str(glances / "bin" / "pip"), "install", "-q", "glances[web]", external=True)
+    program = str(glances / "bin" / "glances")
+    session.run("python", "-m", "benchmarks.monitors", "--glances", program, *session.posargs)
+
+
 @nox.session(default=False, venv_backend="none")
 def declarations(session: nox.Session) -> None:
     """Write the browser client's type declarations anew, from the comments in its modules."""
