@@ -18,27 +18,34 @@ from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
+from schema.containers import Container, ContainersMessage, HeritageContainer
 from schema.cursor import Cursor
+from schema.devices import InterfaceKind, VolumeStatus
+from schema.documentation import camel
 from schema.errors import CursorError, ErrorCode, InvalidMessage
 from schema.fields import Detail, GapReason, Range, ResumeReason
 from schema.messages import ClientMessage, ControlMessage
-from schema.metrics import MetricsMessage
+from schema.metrics import Full, MemoryScope, MetricsMessage, Simple, Standard
+from schema.processes import ProcessesMessage
 
 MAX_SHOWN = 64
 
-ServerMessage = ControlMessage | MetricsMessage
+ServerMessage = ControlMessage | MetricsMessage | ContainersMessage | ProcessesMessage
 SERVER_MESSAGES: tuple[type[Any], ...] = get_args(ServerMessage)
 CLIENT_MESSAGES: tuple[type[Any], ...] = get_args(ClientMessage)
+CHOICES = (
+    Detail,
+    ErrorCode,
+    GapReason,
+    InterfaceKind,
+    MemoryScope,
+    ResumeReason,
+    VolumeStatus,
+)
 
 
 class FieldError(ValueError):
     """A value does not fit its field; the text says what would."""
-
-
-def camel(name: str) -> str:
-    """Turn a Python field name into its key on the wire."""
-    head, *rest = name.rstrip("_").split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 def encode(message: object) -> bytes:
@@ -229,6 +236,25 @@ def _choice(value: object, cls: Any) -> Any:  # noqa: ANN401
         raise FieldError(msg) from None
 
 
+def _metrics(value: object, _type: object) -> Simple | Standard | Full:
+    if not isinstance(value, dict) or "cpu" not in value:
+        msg = f"must be a host's figures, got {_shown(value)}"
+        raise FieldError(msg)
+    if "self" in value:
+        return _converter.structure(value, Full)
+    if "hostname" in value:
+        return _converter.structure(value, Standard)
+    return _converter.structure(value, Simple)
+
+
+def _containers(value: object, _type: object) -> list[Container] | list[HeritageContainer]:
+    items = value if isinstance(value, list) else []
+    measured = any(isinstance(item, dict) and "engine" in item for item in items)
+    if measured:
+        return _converter.structure(value, list[Container])
+    return _converter.structure(value, list[HeritageContainer])
+
+
 def _renamed(cls: type[Any]) -> dict[str, Any]:
     return {
         field.name: override(
@@ -246,8 +272,10 @@ def _make_converter() -> OrjsonConverter:
     converter.register_structure_hook(bool, _boolean)
     converter.register_structure_hook(Cursor, _cursor)
     converter.register_unstructure_hook(Cursor, str)
-    for choices in (Detail, ErrorCode, GapReason, ResumeReason):
+    for choices in CHOICES:
         converter.register_structure_hook(choices, _choice)
+    converter.register_structure_hook(Simple | Standard | Full, _metrics)
+    converter.register_structure_hook(list[Container] | list[HeritageContainer], _containers)
     converter.register_structure_hook_factory(_is_ranged, _ranged)
     converter.register_structure_hook_factory(_is_list, lambda cls: _listed(cls, converter))
     converter.register_structure_hook_factory(

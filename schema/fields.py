@@ -20,6 +20,13 @@ class Range:
     high: int
 
 
+@frozen
+class Unit:
+    """What a figure is counted in, as the documentation and the JSON Schema tell."""
+
+    symbol: str
+
+
 class Detail(StrEnum):
     """How much of a channel is wanted."""
 
@@ -55,6 +62,21 @@ class ResumeReason(StrEnum):
     EPOCH_CHANGED = "epoch_changed"
     UNKNOWN = "unknown"
 
+
+Percent = Annotated[float, Unit("%")]
+Bytes = Annotated[int, Unit("B")]
+BytesPerSec = Annotated[float, Unit("B/s")]
+PerSec = Annotated[float, Unit("1/s")]
+Seconds = Annotated[float, Unit("s")]
+# A length of time with fractions; `Milliseconds` is for moments and whole numbers.
+Duration = Annotated[float, Unit("ms")]
+Moment = Annotated[int, Unit("ms since the epoch")]
+Age = Annotated[int, Unit("ms")]
+Cores = Annotated[float, Unit("cores")]
+Megahertz = Annotated[float, Unit("MHz")]
+Celsius = Annotated[float, Unit("°C")]
+Rpm = Annotated[float, Unit("1/min")]
+Megabits = Annotated[int, Unit("Mbit/s")]
 
 Interval = Annotated[int, Range(INTERVAL_MIN_MS, INTERVAL_MAX_MS)]
 HistoryCount = Annotated[int, Range(0, HISTORY_MAX)]

@@ -6,7 +6,6 @@ neither the codec's camelCase keys nor the ranges in our annotations.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from enum import Enum
 from types import UnionType
@@ -14,8 +13,8 @@ from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
 import attrs
 
-from schema.codec import camel
 from schema.cursor import PATTERN, Cursor
+from schema.documentation import attribute_texts, camel, summary, unit_of
 from schema.fields import Range
 from schema.messages import Batch, ClientMessage, ControlMessage, DataMessage, Gap, History
 
@@ -63,7 +62,7 @@ def message_schema(data_messages: Iterable[type[DataMessage]]) -> Schema:
         "$defs": {
             **messages,
             "clientMessages": {"oneOf": _references(client)},
-            "cursor": {"type": "string", "pattern": PATTERN, "description": _description(Cursor)},
+            "cursor": {"type": "string", "pattern": PATTERN, "description": summary(Cursor)},
         },
     }
 
@@ -94,14 +93,23 @@ def _message(cls: type[Any], may_lack: Callable[[Field], bool]) -> Schema:
 
 
 def _object(cls: type[Any], may_lack: Callable[[Field], bool]) -> Schema:
-    fields = attrs.fields(attrs.resolve_types(cls))
+    fields, texts = attrs.fields(attrs.resolve_types(cls)), attribute_texts(cls)
     return {
         "title": cls.__name__,
-        "description": _description(cls, fields),
+        "description": summary(cls),
         "type": "object",
-        "properties": {camel(field.name): _value(field.type) for field in fields},
+        "properties": {
+            camel(field.name): _value(field.type) | _meaning(field, texts) for field in fields
+        },
         "required": [camel(field.name) for field in fields if not may_lack(field)],
     }
+
+
+def _meaning(field: Field, texts: dict[str, str]) -> Schema:
+    text, unit = texts.get(field.name), unit_of(field.type)
+    if text is None:
+        return {}
+    return {"description": f"{text} In {unit}." if unit else text}
 
 
 def _value(kind: Any) -> Schema:  # noqa: ANN401 - any annotation
@@ -112,14 +120,14 @@ def _value(kind: Any) -> Schema:  # noqa: ANN401 - any annotation
     if origin is not None:
         return _composed(origin, get_args(kind))
     if issubclass(kind, Enum):
-        return {"enum": [choice.value for choice in kind], "description": _description(kind)}
+        return {"enum": [choice.value for choice in kind], "description": summary(kind)}
     return _object(kind, _is_left_out)
 
 
 def _composed(origin: Any, parts: tuple[Any, ...]) -> Schema:  # noqa: ANN401 - as typing has it
     if origin is Annotated:
-        kind, allowed = parts
-        return {**_value(kind), **_bounds(allowed)}
+        kind, extra = parts
+        return {**_value(kind), **(_bounds(extra) if isinstance(extra, Range) else {})}
     if origin in {Union, UnionType}:
         # Not oneOf: a fuller shape of a channel's data fits the plainer one too.
         return {"anyOf": [_value(part) for part in parts]}
@@ -130,12 +138,3 @@ def _composed(origin: Any, parts: tuple[Any, ...]) -> Schema:  # noqa: ANN401 - 
 
 def _bounds(allowed: Range) -> Schema:
     return {"minimum": allowed.low, "maximum": allowed.high}
-
-
-def _description(cls: type[Any], fields: Iterable[Field] = ()) -> str:
-    """Take the first paragraph of a docstring, with the names of keys as the wire has them."""
-    paragraph = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0]
-    text = " ".join(paragraph.split())
-    for field in fields:
-        text = text.replace(f"``{field.name}``", f"``{camel(field.name)}``")
-    return text.replace("``", "`")

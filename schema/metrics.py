@@ -1,15 +1,29 @@
 """The ``metrics`` channel: one host's figures.
 
-Percentages are 0 to 100, sizes bytes, durations seconds. None of the heritage keys is ever null:
-where one cannot be read the last value stands.
+Percentages are 0 to 100, sizes bytes, durations seconds. None of the heritage keys (``Simple``,
+``Standard``) is ever null: where one cannot be read the last value stands. Each of the keys that
+``Full`` adds may be null: then it is not known, or this system has no such thing.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 from attrs import frozen
 
+from schema.devices import Battery, DiskIo, DiskVolume, Fan, NetworkInterface, Temperature
+from schema.fields import (
+    Bytes,
+    BytesPerSec,
+    Cores,
+    Duration,
+    Megahertz,
+    Moment,
+    Percent,
+    PerSec,
+    Seconds,
+)
 from schema.messages import DataMessage
 
 
@@ -17,11 +31,15 @@ from schema.messages import DataMessage
 class Cpu:
     """Processors of the host.
 
-    ``usage`` is the busy share of all of them over the window (steal counts as busy, iowait does
-    not); ``load_avg`` are the system's means over 1, 5 and 15 minutes (``getloadavg``).
+    Attributes:
+        usage: busy share of all processors together, mean over the window; steal is busy, iowait
+            is not.
+        cores: number of logical processors.
+        load_avg: the system's mean numbers of runnable tasks over 1, 5 and 15 minutes
+            (getloadavg).
     """
 
-    usage: float
+    usage: Percent
     cores: int
     load_avg: list[float]
 
@@ -30,49 +48,305 @@ class Cpu:
 class Memory:
     """Main memory; ``free`` means available, so ``used + free == total``.
 
-    Source: ``MemAvailable`` of ``/proc/meminfo`` through ``psutil.virtual_memory``.
+    Attributes:
+        total: all there is (MemTotal of /proc/meminfo).
+        used: ``total`` less ``free``.
+        free: what programs may still take without swapping (MemAvailable).
+        usage: ``used`` of ``total``.
     """
 
-    total: int
-    used: int
-    free: int
-    usage: float
+    total: Bytes
+    used: Bytes
+    free: Bytes
+    usage: Percent
 
 
 @frozen
 class Disk:
-    """The file system that holds ``path``; ``usage`` is ``used / (used + free)``, as ``df`` has it.
+    """The file system that holds ``path``, as ``df`` reckons it.
 
-    ``free`` is what an unprivileged user may still write (``f_bavail``), so blocks reserved for
-    root are in neither ``used`` nor ``free``.
+    Attributes:
+        total: its size.
+        used: what is taken.
+        free: what an unprivileged user may still write (f_bavail), so blocks reserved for root
+            are in neither ``used`` nor ``free``.
+        usage: ``used`` of ``used + free``.
+        path: the server's setting disk_path.
     """
 
-    total: int
-    used: int
-    free: int
-    usage: float
+    total: Bytes
+    used: Bytes
+    free: Bytes
+    usage: Percent
     path: str
 
 
 @frozen
 class Simple:
-    """The oldest heritage shape: percent, percent, percent, seconds."""
+    """The oldest heritage shape: four numbers.
 
-    cpu: float
-    memory: float
-    disk: float
-    uptime: float
+    Attributes:
+        cpu: the same as cpu.usage of standard.
+        memory: the same as memory.usage of standard.
+        disk: the same as disk.usage of standard.
+        uptime: since boot.
+    """
+
+    cpu: Percent
+    memory: Percent
+    disk: Percent
+    uptime: Seconds
 
 
 @frozen
 class Standard:
-    """The heritage shape, exactly these keys; ``uptime`` is seconds since boot."""
+    """The heritage shape, exactly these keys.
+
+    Attributes:
+        cpu: the processors.
+        memory: main memory.
+        disk: the file system that the server was told to measure.
+        uptime: since boot, time in suspend included.
+        hostname: the machine's name for itself.
+    """
 
     cpu: Cpu
     memory: Memory
     disk: Disk
-    uptime: float
+    uptime: Seconds
     hostname: str
+
+
+@frozen(kw_only=True)
+class FullCpu(Cpu):
+    """Processors in full: where their time went, over the window, and what bounds them.
+
+    The shares are of all processors together; ``user`` and ``nice`` hold the time of guests.
+
+    Attributes:
+        usage_max: the highest usage of a single tick within the window.
+        user: time in programs of normal priority; null where the system does not count it.
+        system: time in the kernel.
+        nice: time in programs of low priority.
+        iowait: time idle while a disk was waited for.
+        irq: time in hardware interrupts.
+        softirq: time in software interrupts.
+        steal: time that the hypervisor gave to others.
+        per_core: busy share of each logical processor, by its number; null for one that is
+            offline.
+        physical_cores: number of cores without their threads; null if the system does not tell.
+        frequency_MHz: mean of the processors' present clock frequencies; null in most virtual
+            machines.
+        context_switches_per_sec: switches from one task to another.
+        interrupts_per_sec: hardware interrupts.
+        limit_cores: processors' time that the control group of this process may use, as a number
+            of cores (cpu.max, or cfs_quota_us); null if it is not limited.
+        throttled_percent: share of the periods in which the control group was held back; null if
+            it is not limited.
+    """
+
+    usage_max: Percent | None
+    user: Percent | None
+    system: Percent | None
+    nice: Percent | None
+    iowait: Percent | None
+    irq: Percent | None
+    softirq: Percent | None
+    steal: Percent | None
+    per_core: list[Percent | None]
+    physical_cores: int | None
+    frequency_MHz: Megahertz | None
+    context_switches_per_sec: PerSec | None
+    interrupts_per_sec: PerSec | None
+    limit_cores: Cores | None
+    throttled_percent: Percent | None
+
+
+class MemoryScope(StrEnum):
+    """Whose memory ``total`` is: the host's, a control group's, or a container's of LXC.
+
+    ``cgroup``: a control group limits this process to less than ``total``, which is the host's.
+    """
+
+    HOST = "host"
+    CGROUP = "cgroup"
+    LXCFS = "lxcfs"
+
+
+@frozen(kw_only=True)
+class FullMemory(Memory):
+    """Main memory in full.
+
+    Attributes:
+        available: the same as ``free``, by the kernel's name for it (MemAvailable).
+        unused: what nothing uses at all (MemFree).
+        buffers: raw blocks of disks (Buffers).
+        cached: contents of files (Cached, with what the kernel can give back of its own).
+        shared: shared memory and tmpfs (Shmem).
+        reclaimable: what the kernel can give back of its own (SReclaimable).
+        zfs_arc: cache of ZFS, which counts as used though it can be given back; null without
+            ZFS, and in LXC, where it is the host's.
+        limit: memory that the control group of this process may use (memory.max, or
+            limit_in_bytes); null if it is not limited below ``total``.
+        limit_usage: what the control group uses of ``limit``, less inactive file cache.
+        scope: whose ``total`` it is.
+    """
+
+    available: Bytes | None
+    unused: Bytes | None
+    buffers: Bytes | None
+    cached: Bytes | None
+    shared: Bytes | None
+    reclaimable: Bytes | None
+    zfs_arc: Bytes | None
+    limit: Bytes | None
+    limit_usage: Percent | None
+    scope: MemoryScope | None
+
+
+@frozen
+class Swap:
+    """Swap space.
+
+    Attributes:
+        total: all there is; 0 without any.
+        used: what is taken.
+        free: ``total`` less ``used``.
+        usage: ``used`` of ``total``; null without any.
+        in_bytes_per_sec: read back from swap.
+        out_bytes_per_sec: written to swap.
+    """
+
+    total: Bytes | None
+    used: Bytes | None
+    free: Bytes | None
+    usage: Percent | None
+    in_bytes_per_sec: BytesPerSec | None
+    out_bytes_per_sec: BytesPerSec | None
+
+
+@frozen
+class Stall:
+    """Time in which tasks waited for one resource (pressure stall information, Linux).
+
+    Attributes:
+        some: share of the window in which at least one task waited.
+        full: share of the window in which all that had something to do waited; null where the
+            kernel does not count it.
+        some10: the kernel's own mean of ``some`` over the last 10 s.
+        some60: over the last 60 s.
+        some300: over the last 300 s.
+        full10: the kernel's own mean of ``full`` over the last 10 s.
+        full60: over the last 60 s.
+        full300: over the last 300 s.
+    """
+
+    some: Percent | None
+    full: Percent | None
+    some10: Percent | None
+    some60: Percent | None
+    some300: Percent | None
+    full10: Percent | None
+    full60: Percent | None
+    full300: Percent | None
+
+
+@frozen
+class Pressure:
+    """What tasks had to wait for.
+
+    Attributes:
+        cpu: a processor; null where the kernel does not count it.
+        memory: memory to be freed or read back.
+        io: disks.
+        irq: interrupts to be over; only ``full`` is counted.
+    """
+
+    cpu: Stall | None
+    memory: Stall | None
+    io: Stall | None
+    irq: Stall | None
+
+
+@frozen
+class OwnCost:
+    """What Pulsewire itself costs, and how it does.
+
+    Attributes:
+        cpu: time of this process, of one processor; may pass 100.
+        rss_bytes: its resident memory.
+        collect_ms: what the newest reading of this host took.
+        clients: clients connected, on all transports.
+        dropped: times that a slow reader was given the newest message instead of all, since the
+            start.
+        lag_ms: the longest that the event loop was late within the last 15 s.
+    """
+
+    cpu: Percent | None
+    rss_bytes: Bytes | None
+    collect_ms: Duration | None
+    clients: int | None
+    dropped: int | None
+    lag_ms: Duration | None
+
+
+@frozen
+class GroupError:
+    """A group of figures that cannot be read at present; the others are there all the same.
+
+    Attributes:
+        group: the key of ``data`` that it is about.
+        code: what happened, as the name of an error (EACCES, TIMEOUT, ValueError).
+        since_ms: since when.
+    """
+
+    group: str
+    code: str
+    since_ms: Moment
+
+
+@frozen(kw_only=True)
+class Full(Standard):
+    """All keys of standard, and what else there is to know.
+
+    Arrays are sorted by what names their items.
+
+    Attributes:
+        cpu: the processors.
+        memory: main memory.
+        disk: the file system that the server was told to measure.
+        uptime: since boot, time in suspend included.
+        hostname: the machine's name for itself.
+        swap: swap space; null if it cannot be read.
+        disks: file systems, one item for each device, however often it is mounted.
+        disk_io: whole disks, without their partitions.
+        network: network interfaces.
+        temperatures: sensors; empty if there are none.
+        fans: fans; empty if there are none.
+        battery: the first battery; null if there is none.
+        pressure: what tasks waited for; null where the kernel does not count it.
+        boot_time: when the machine was started.
+        self_: the cost of Pulsewire itself.
+        errors: groups that cannot be read at present; empty if all is well.
+    """
+
+    # Said again for the order of the keys.
+    cpu: FullCpu
+    memory: FullMemory
+    disk: Disk
+    uptime: Seconds
+    hostname: str
+    swap: Swap | None
+    disks: list[DiskVolume]
+    disk_io: list[DiskIo]
+    network: list[NetworkInterface]
+    temperatures: list[Temperature]
+    fans: list[Fan]
+    battery: Battery | None
+    pressure: Pressure | None
+    boot_time: Moment | None
+    self_: OwnCost
+    errors: list[GroupError]
 
 
 @frozen
@@ -80,4 +354,4 @@ class MetricsMessage(DataMessage):
     """A message of the ``metrics`` channel."""
 
     TAG: ClassVar[str] = "metrics"
-    data: Simple | Standard
+    data: Simple | Standard | Full

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from string import ascii_lowercase, digits
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
+import attrs
 import orjson
 from hypothesis import strategies as st
 
 from schema.codec import ServerMessage, encode
+from schema.containers import Container, ContainersMessage, HeritageContainer
 from schema.cursor import Cursor
 from schema.errors import ErrorCode
 from schema.fields import (
@@ -17,13 +21,13 @@ from schema.fields import (
     INTERVAL_MIN_MS,
     Detail,
     GapReason,
+    Range,
     ResumeReason,
 )
 from schema.messages import (
     Batch,
     ClientMessage,
     Connected,
-    DataMessage,
     Error,
     Gap,
     Heartbeat,
@@ -35,7 +39,8 @@ from schema.messages import (
     Subscribed,
     Unsubscribe,
 )
-from schema.metrics import Cpu, Disk, Memory, MetricsMessage, Simple, Standard
+from schema.metrics import Cpu, Disk, Full, Memory, MetricsMessage, Simple, Standard
+from schema.processes import Processes, ProcessesMessage
 
 # What JSON's readers agree upon: JavaScript has no larger integer.
 counts = st.integers(0, 2**53)
@@ -63,6 +68,25 @@ def body(message: object) -> dict[str, Any]:
     return parsed
 
 
+def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - any annotation of a message
+    """Draw what a field of a message may hold, by its annotation."""
+    if get_origin(kind) is Annotated:
+        base, extra = get_args(kind)
+        ranged = isinstance(extra, Range)
+        return st.integers(extra.low, extra.high) if ranged else values(base)
+    if get_origin(kind) is list:
+        return st.lists(values(get_args(kind)[0]), max_size=2)
+    if get_origin(kind) in {Union, UnionType}:
+        return st.one_of([values(part) for part in get_args(kind)])
+    if attrs.has(kind):
+        fields = attrs.fields(attrs.resolve_types(kind))
+        return st.builds(kind, **{field.alias: values(field.type) for field in fields})
+    if issubclass(kind, Enum):
+        return st.sampled_from(kind)
+    plain = {int: sizes, float: numbers, str: st.text(), bool: st.booleans(), type(None): st.none()}
+    return plain[kind]
+
+
 # What a server says
 
 simples = st.builds(Simple, cpu=numbers, memory=numbers, disk=numbers, uptime=numbers)
@@ -83,9 +107,29 @@ metrics_messages = st.builds(
     host=st.text(),
     interval_ms=counts,
     window_ms=counts,
-    data=simples | standards,
+    data=simples | standards | values(Full),
 )
-data_messages: st.SearchStrategy[DataMessage] = metrics_messages
+containers_messages = st.builds(
+    ContainersMessage,
+    timestamp=counts,
+    cursor=cursors,
+    host=st.text(),
+    interval_ms=counts,
+    window_ms=counts,
+    data=values(list[Container] | list[HeritageContainer]),
+)
+processes_messages = st.builds(
+    ProcessesMessage,
+    timestamp=counts,
+    cursor=cursors,
+    host=st.text(),
+    interval_ms=counts,
+    window_ms=counts,
+    data=values(Processes),
+)
+data_messages: st.SearchStrategy[MetricsMessage | ContainersMessage | ProcessesMessage] = (
+    metrics_messages | containers_messages | processes_messages
+)
 gaps = st.builds(
     Gap,
     timestamp=counts,
@@ -142,7 +186,7 @@ batches = st.builds(
     messages=st.lists((_control_messages | data_messages | histories).map(body), max_size=2),
 )
 server_messages: st.SearchStrategy[ServerMessage] = (
-    _control_messages | metrics_messages | histories | batches
+    _control_messages | data_messages | histories | batches
 )
 
 # What a client says
@@ -204,6 +248,27 @@ STANDARD = MetricsMessage(
     ),
 )
 SIMPLE = MetricsMessage(NOW, CURSOR, "web-1", 1000, 1000, Simple(12.5, 60.0, 33.3, 86_400.5))
+CONTAINERS = ContainersMessage(
+    NOW,
+    CURSOR,
+    "web-1",
+    5000,
+    5000,
+    [
+        HeritageContainer(
+            id="4c01db0b339c",
+            name="web",
+            image="nginx:1",
+            state="running",
+            status="Up 2 hours",
+            ports=["0.0.0.0:8080->80/tcp"],
+            created=1_700_000_000,
+        )
+    ],
+)
+PROCESSES = ProcessesMessage(
+    NOW, CURSOR, "web-1", 5000, 5000, Processes(total=0, running=0, threads=0, top=10, items=[])
+)
 GAP = Gap(NOW, "metrics", GapReason.SLOW, Cursor("k3v9x2ab", 1000), CURSOR, 41)
 
 SERVER_EXAMPLES: tuple[ServerMessage, ...] = (
@@ -228,6 +293,8 @@ SERVER_EXAMPLES: tuple[ServerMessage, ...] = (
         {"metrics": Resume(recovered=False, reason=ResumeReason.FIRST, missed=0)},
         [body(STANDARD)],
     ),
+    CONTAINERS,
+    PROCESSES,
 )
 CLIENT_EXAMPLES: tuple[ClientMessage, ...] = (
     Subscribe("metrics", 5000, Detail.SIMPLE, CURSOR, 60, NOW),

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from schema.codec import (
     CLIENT_MESSAGES,
     ServerMessage,
-    camel,
     decode_client,
     decode_server,
     encode,
@@ -24,6 +23,7 @@ from schema.codec import (
     structure_server,
 )
 from schema.cursor import Cursor
+from schema.documentation import camel
 from schema.errors import ErrorCode, InvalidMessage
 from schema.fields import Detail
 from schema.messages import (

@@ -38,13 +38,16 @@ from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES
 from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S
 from app.settings import OPTIONS, Option, Settings, load_settings
-from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, camel, decode_client, decode_server
+from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, decode_client, decode_server
+from schema.containers import ContainersMessage
 from schema.cursor import PATTERN
+from schema.documentation import camel
 from schema.errors import CloseCode, ErrorCode
 from schema.fields import HISTORY_MAX, INTERVAL_MAX_MS, INTERVAL_MIN_MS, GapReason, ResumeReason
 from schema.jsonschema import message_schema
 from schema.messages import V1_ONLY
 from schema.metrics import MetricsMessage, Standard
+from schema.processes import ProcessesMessage
 from schema.query import WAIT_MAX_S, WAIT_S, parse_stream
 from tests.process import running
 from tests.serving import serving
@@ -314,7 +317,7 @@ def nox_sessions() -> set[str]:
 
 def test_every_json_example_is_a_message() -> None:
     """The codec reads it, the JSON Schema allows it, and no message is without one."""
-    schema = message_schema([MetricsMessage])
+    schema = message_schema([MetricsMessage, ContainersMessage, ProcessesMessage])
     server = Draft202012Validator(schema)
     client = Draft202012Validator(schema | {"oneOf": schema["$defs"]["clientMessages"]["oneOf"]})
     shown = set()

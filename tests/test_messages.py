@@ -8,8 +8,9 @@ import orjson
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
-from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, camel, decode_client, encode
+from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, decode_client, encode
 from schema.cursor import Cursor
+from schema.documentation import camel
 from schema.errors import CloseCode, CursorError, ErrorCode, InvalidMessage, PulsewireError
 from schema.messages import ControlMessage, DataMessage, Error, Gap, Heartbeat, Subscribe
 from tests.strategies import CLIENT_EXAMPLES, CURSOR, GAP, NOW, SERVER_EXAMPLES
@@ -42,6 +43,12 @@ TEXTS = b"""\
 "message":"channel: must be one of metrics","channel":"nonsense"}
 {"type":"batch","timestamp":1700000000123,"cursor":"k3v9x2ab:1042",\
 "resume":{"metrics":{"recovered":false,"reason":"first","missed":0}},"messages":[%(standard)b]}
+{"type":"containers","timestamp":1700000000123,"cursor":"k3v9x2ab:1042","host":"web-1",\
+"intervalMs":5000,"windowMs":5000,"data":[{"id":"4c01db0b339c","name":"web","image":"nginx:1",\
+"state":"running","status":"Up 2 hours","ports":["0.0.0.0:8080->80/tcp"],"created":1700000000}]}
+{"type":"processes","timestamp":1700000000123,"cursor":"k3v9x2ab:1042","host":"web-1",\
+"intervalMs":5000,"windowMs":5000,\
+"data":{"total":0,"running":0,"threads":0,"top":10,"items":[]}}
 {"type":"subscribe","channel":"metrics","detail":"simple","since":"k3v9x2ab:1042",\
 "history":60,"timestamp":1700000000123,"interval":5000}
 {"type":"unsubscribe","channel":"metrics","timestamp":1700000000123}
