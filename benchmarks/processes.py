@@ -30,16 +30,18 @@ BEAT_S = 0.0005
 @contextmanager
 def sleepers(count: int) -> Iterator[None]:
     """Have so many processes that sleep."""
+    started, told = os.pipe()
     shell = subprocess.Popen(
-        ["sh", "-c", SLEEPERS, str(count)], stdout=subprocess.PIPE, start_new_session=True
+        ["sh", "-c", SLEEPERS, str(count)], stdout=told, start_new_session=True
     )
     try:
-        assert shell.stdout is not None
-        shell.stdout.readline()
+        os.read(started, 1)
         yield
     finally:
         os.killpg(shell.pid, signal.SIGTERM)
         shell.wait()
+        os.close(started)
+        os.close(told)
 
 
 async def lag(until: asyncio.Future[float]) -> float:

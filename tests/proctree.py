@@ -22,7 +22,7 @@ class ProcTree:
         (self.root / "meminfo").write_text("MemTotal:    1000 kB\nMemFree:   500 kB\n")
         (self.root / "uptime").write_text("1000.00 1000.00\n")
 
-    def process(  # noqa: PLR0913 - the figures of a process
+    def process(
         self,
         pid: int,
         *,

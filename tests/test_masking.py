@@ -129,8 +129,7 @@ names = st.builds(
     "{}{}{}".format,
     st.sampled_from(["--", "-", "--db-", "--my", ""]),
     st.sampled_from(
-        ["password", "passwd", "PASS", "pwd", "token", "secret", "api-key", "apiKey", "auth"]
-        + ["authToken", "passphrase", "credentials", "Cookie"]
+        "password passwd PASS pwd token secret api-key apiKey auth authToken passphrase".split()
     ),
     st.sampled_from(["", "-file", "2", ".x"]),
 )
