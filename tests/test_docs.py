@@ -30,8 +30,10 @@ from starlette.routing import Route
 
 import app
 from app.cli import command as pulsewire
+from app.core.delivery import CATCH_UP
+from app.core.intake import MESSAGE_BYTES
 from app.core.rate import BURST, RATE_PER_S
-from app.core.session import CATCH_UP, LANE, MAX_SUBSCRIPTIONS, MESSAGE_BYTES, SLICE_S
+from app.core.session import LANE, MAX_SUBSCRIPTIONS, SLICE_S
 from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES
 from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S
@@ -43,9 +45,9 @@ from schema.documentation import camel
 from schema.errors import CloseCode, ErrorCode
 from schema.fields import HISTORY_MAX, INTERVAL_MAX_MS, INTERVAL_MIN_MS, GapReason, ResumeReason
 from schema.jsonschema import message_schema
-from schema.messages import V1_ONLY
+from schema.messages import V1_CHANNELS, V1_ONLY
 from schema.metrics import MetricsMessage, Standard
-from schema.processes import ProcessesMessage
+from schema.processes import Process, Processes, ProcessesMessage
 from schema.query import WAIT_MAX_S, WAIT_S, parse_stream
 from tests.process import running
 from tests.serving import serving
@@ -371,13 +373,19 @@ def test_the_messages_of_the_server_are_all_there_with_all_their_keys() -> None:
     for cls in SERVER_MESSAGES:
         fields = [field for field in attrs.fields(cls) if field.name != "timestamp"]
         given = [f"{camel(f.name)}{'?' * bool(f.metadata.get('optional'))}" for f in fields]
-        is_v1_only = cls.TAG in V1_ONLY | {"batch"}
+        is_v1_only = cls.TAG in V1_ONLY | V1_CHANNELS | {"batch"}
         assert told[cls.TAG] == (", ".join(given), "no" if is_v1_only else "yes")
 
 
 def test_the_keys_of_the_data_are_all_there() -> None:
     """Those of the standard detail, in the order in which they come."""
     assert [row[0] for row in table(PROTOCOL, "Key of `standard`")] == keys(Standard)
+
+
+def test_the_keys_of_processes_are_all_there() -> None:
+    """Those of the whole, then those of each one."""
+    told = [row[0] for row in table(PROTOCOL, "Key of `processes`")]
+    assert told == [*keys(Processes)[:-1], *keys(Process, of="items[].")]
 
 
 def test_the_error_codes_are_all_there() -> None:

@@ -125,11 +125,24 @@ parts = st.builds(
     st.just("Zq7"),
     st.text(string.ascii_letters + string.digits + "!$*+-._~", max_size=60),
 )
+NAMES = ["password", "passwd", "PASS", "pwd", "token", "secret", "api-key", "apiKey", "passphrase"]
 names = st.builds(
     "{}{}{}".format,
     st.sampled_from(["--", "-", "--db-", "--my", ""]),
     st.sampled_from(
-        "password passwd PASS pwd token secret api-key apiKey auth authToken passphrase".split()
+        [
+            "password",
+            "passwd",
+            "PASS",
+            "pwd",
+            "token",
+            "secret",
+            "api-key",
+            "apiKey",
+            "auth",
+            "authToken",
+            "passphrase",
+        ]
     ),
     st.sampled_from(["", "-file", "2", ".x"]),
 )
