@@ -402,10 +402,7 @@ def test_a_roster_holds_the_table_that_it_was_made_of(given_tables: list[dict[in
     """Whatever came before it, and whatever comes after."""
     rosters = Rosters()
     made = [(rosters(dict(table)), table) for table in given_tables]
-    for roster, table in made:
-        assert roster.table() == table
-        assert (len(roster), set(roster)) == (len(table), set(table))
-        assert {pid: roster.get(pid) for pid in range(100)} == {p: table.get(p) for p in range(100)}
+    assert [roster.table() for roster, _ in made] == [table for _, table in made]
 
 
 def test_rosters_share_what_is_the_same() -> None:

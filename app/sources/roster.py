@@ -7,7 +7,7 @@ own with what is different.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from attrs import define, field, frozen
 
@@ -19,7 +19,7 @@ DIFFERENT_SHARE = 0.25
 
 
 @frozen(eq=False)
-class Roster(Mapping[int, Row]):
+class Roster:
     """The processes by pid; it is not to be changed.
 
     ``shared`` is what many rosters have in common, ``own`` what is different in this one, None for
@@ -28,18 +28,6 @@ class Roster(Mapping[int, Row]):
 
     shared: Mapping[int, Row]
     own: Mapping[int, Row | None]
-
-    def __getitem__(self, pid: int) -> Row:
-        row = self.own[pid] if pid in self.own else self.shared[pid]
-        if row is None:
-            raise KeyError(pid)
-        return row
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.table())
-
-    def __len__(self) -> int:
-        return len(self.table())
 
     def table(self) -> dict[int, Row]:
         """Give a table of all, in one go."""
