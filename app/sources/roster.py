@@ -1,8 +1,8 @@
 """All processes at one moment, in little room.
 
 Up to 960 samples are kept, of thousands of processes each, of which hardly any has changed from
-one to the next. So a roster is a large table that it shares with others, and a small one of its
-own with what is different.
+one to the next. So a roster is a large table that it shares with others, and of its own the rows
+that are different.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ DIFFERENT_SHARE = 0.25
 
 @frozen(eq=False)
 class Roster:
-    """The processes by pid; it is not to be changed.
+    """The processes at one moment.
 
-    ``shared`` is what many rosters have in common, ``own`` what is different in this one, None for
-    a process that has gone.
+    ``shared`` is what many rosters have in common, by pid; ``own`` are the rows that are different
+    in this one, ``gone`` the pids that are not in it.
     """
 
     shared: Mapping[int, Row]
-    own: Mapping[int, Row | None]
+    own: tuple[Row, ...]
+    gone: tuple[int, ...]
 
     def table(self) -> dict[int, Row]:
-        """Give a table of all, in one go."""
-        merged = {**self.shared, **self.own}
-        return {pid: row for pid, row in merged.items() if row is not None}
+        """Give all rows by pid."""
+        table = {**self.shared, **{row.life.pid: row for row in self.own}}
+        for pid in self.gone:
+            del table[pid]
+        return table
 
 
 @define(eq=False)
@@ -42,12 +45,10 @@ class Rosters:
     _shared: Mapping[int, Row] = field(init=False, factory=dict)
 
     def __call__(self, rows: Mapping[int, Row]) -> Roster:
-        """Make the roster of a table, of which the caller lets go."""
+        """Make the roster of a table by pid, which is not to be changed any more."""
         shared = self._shared
-        own: dict[int, Row | None] = {
-            pid: row for pid, row in rows.items() if shared.get(pid) is not row
-        }
-        own.update(dict.fromkeys(shared.keys() - rows.keys()))
-        if len(own) > max(DIFFERENT_MIN, DIFFERENT_SHARE * len(rows)):
-            self._shared, own = rows, {}
-        return Roster(self._shared, own)
+        own = tuple(row for pid, row in rows.items() if shared.get(pid) is not row)
+        gone = tuple(shared.keys() - rows.keys())
+        if len(own) + len(gone) > max(DIFFERENT_MIN, DIFFERENT_SHARE * len(rows)):
+            self._shared, own, gone = rows, (), ()
+        return Roster(self._shared, own, gone)
