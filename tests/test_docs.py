@@ -38,6 +38,7 @@ from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES
 from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S
 from app.settings import OPTIONS, Option, Settings, load_settings
+from app.sources.masking import LENGTH_MAX
 from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, decode_client, decode_server
 from schema.containers import ContainersMessage
 from schema.cursor import PATTERN
@@ -47,7 +48,7 @@ from schema.fields import HISTORY_MAX, INTERVAL_MAX_MS, INTERVAL_MIN_MS, GapReas
 from schema.jsonschema import message_schema
 from schema.messages import V1_CHANNELS, V1_ONLY
 from schema.metrics import MetricsMessage, Standard
-from schema.processes import Process, Processes, ProcessesMessage
+from schema.processes import ProcessesMessage
 from schema.query import WAIT_MAX_S, WAIT_S, parse_stream
 from tests.process import running
 from tests.serving import serving
@@ -382,12 +383,6 @@ def test_the_keys_of_the_data_are_all_there() -> None:
     assert [row[0] for row in table(PROTOCOL, "Key of `standard`")] == keys(Standard)
 
 
-def test_the_keys_of_processes_are_all_there() -> None:
-    """Those of the whole, then those of each one."""
-    told = [row[0] for row in table(PROTOCOL, "Key of `processes`")]
-    assert told == [*keys(Processes)[:-1], *keys(Process, of="items[].")]
-
-
 def test_the_error_codes_are_all_there() -> None:
     """With the status that each has on HTTP."""
     told = [(code, int(status)) for code, status, _ in table(PROTOCOL, "Code | HTTP")]
@@ -429,6 +424,7 @@ def test_the_endpoints_are_all_there() -> None:
         (PROTOCOL, f"pings every {PING_S:g} seconds"),
         (PROTOCOL, f"`wait`, 0 to {WAIT_MAX_S:g} seconds, by default {WAIT_S:g}"),
         (PROTOCOL, f"`stall_timeout` ({DEFAULTS.stall_timeout:g} s)"),
+        (PROTOCOL, f"cut after {LENGTH_MAX} characters"),
         (README, f"at most {WAIT_S:g} seconds"),
         (README, f"up to {RESUME_MESSAGES} messages"),
         (README, f"at most {CATCH_UP} messages"),
