@@ -36,6 +36,7 @@ from app.sources.masking import HIDDEN, LENGTH_MAX, mask
         ("git clone https://sometoken@git.test/a", "git clone https://***@git.test/a"),
         ("app root:x@tcp(127.0.0.1)/shop", "app root:***@tcp(127.0.0.1)/shop"),
         ("app http://a/?token=x&b=1", "app http://a/?token=***"),
+        ("kubectl create --from-literal=user=x", "kubectl create --from-literal=***"),
         ("redis-cli -a x -h a", "redis-cli -a *** -h a"),
         ("/usr/bin/snmpget -c x a", "/usr/bin/snmpget -c *** a"),
         ("ldapsearch -w x -b a", "ldapsearch -w *** -b a"),

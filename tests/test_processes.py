@@ -114,6 +114,12 @@ class Truth:
         return cls(ticks, traffic, began, time.monotonic())
 
 
+def warm_up(source: ProcessSource, pid: int) -> None:
+    """Take samples until the source has seen that a process does something."""
+    while source.sample().roster.table()[pid].io is None and Truth.of(pid).traffic is not None:
+        time.sleep(0.05)
+
+
 @contextmanager
 def child(*command: str) -> Iterator[subprocess.Popen[str]]:
     """Have a program run."""
@@ -130,6 +136,7 @@ def test_what_a_child_uses_is_what_the_kernel_says(tmp_path: Path) -> None:
     with child(sys.executable, "-c", BUSY, str(tmp_path / "file")) as busy:
         assert busy.stdout is not None
         busy.stdout.readline()
+        warm_up(source, busy.pid)
         before, first, after = Truth.of(busy.pid), source.sample(), Truth.of(busy.pid)
         time.sleep(WINDOW_S)
         earlier, last, later = Truth.of(busy.pid), source.sample(), Truth.of(busy.pid)
@@ -168,8 +175,6 @@ def test_a_child_is_what_ps_says(tmp_path: Path) -> None:
     source = ProcessSource()
     source.sample()
     with child(program, "60") as sleeper:
-        while parse_stat(Path(f"/proc/{sleeper.pid}/stat").read_bytes()).name != name:
-            time.sleep(0.01)  # it has not become that program yet
         row = source.sample().roster.table()[sleeper.pid]
         command = ["ps", "-o", "euser:32=", "-p", str(sleeper.pid)]
         user = subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()

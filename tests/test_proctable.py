@@ -410,12 +410,14 @@ def test_rosters_share_what_is_the_same() -> None:
     rosters = Rosters()
     table = {pid: Row(life, Who("a"), "S", 1, 1, 0, None) for pid, life in enumerate(lives)}
     first = rosters(dict(table))
-    for pid in range(DIFFERENT_MIN):
+    for pid in range(DIFFERENT_MIN - 1):
         table[pid] = table[pid]._replace(memory=2)
+    del table[99]
     second = rosters(dict(table))
     assert second.shared is first.shared
-    assert len(second.own) == DIFFERENT_MIN
-    del table[99]
+    assert (len(second.own), second.gone) == (DIFFERENT_MIN - 1, (99,))
+    assert second.table() == table
+    del table[98]
     third = rosters(dict(table))
     assert third.shared is not first.shared
-    assert not third.own
+    assert (third.own, third.gone) == ((), ())

@@ -22,7 +22,7 @@ LENGTH_MAX = 256
 # `--keyboard` and `--author` are caught too does no harm.
 _TELLING = re.compile(
     r"pass|pw|token|secret|key|auth|credential|bearer|cookie|session|private|signature|dsn"
-    r"|connection|webhook|community",
+    r"|connection|webhook|community|literal",
     re.IGNORECASE,
 )
 _NO_WORD = re.compile(r"[^\w.-]")

@@ -267,6 +267,8 @@ class ProcTable:
         return Who(name, user, procfiles.parse_cgroup(cgroup), command)
 
     def _command(self, directory: int, pid: str) -> str | None:
+        # Of all files, this one may block: it is the process's own memory that is read, and waits
+        # for it if that is just being changed. The thread is the source's alone.
         text = _read(directory, pid + "/cmdline", procfiles.COMMAND_BYTES)
         return mask(procfiles.parse_command(text)) or None
 
