@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -244,6 +245,21 @@ def test_where_no_process_can_be_seen_the_source_is_unavailable(at: Table) -> No
     """With hidepid, in a strange namespace, or where /proc is another system's."""
     with pytest.raises(SourceUnavailableError, match="no process to be seen in"):
         at.table()
+
+
+def test_where_no_descriptor_is_left_the_pass_fails(at: Table) -> None:
+    """Rather than tell of fewer processes than there are."""
+    at.tree.process(7)
+    lowest = os.dup(0)
+    os.close(lowest)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            at.table()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert set(at.look()) == {7}
 
 
 # ---- the second stage

@@ -36,6 +36,9 @@ PROC = Path("/proc")
 LARGEST = 50
 # A window is as long as an interval, and a tick longer if that came late.
 ACTIVE_S = INTERVAL_MAX_MS / 1000 + 10
+# It has gone, is not for us to see, or is no process. Anything else (no descriptor is left) fails
+# the pass: a table with half of the processes would be a lie.
+NOT_THERE = (FileNotFoundError, ProcessLookupError, PermissionError, ValueError, IndexError)
 # The state of a process that waits for a disk.
 WAITING = "D"
 # Who has done something is read anew after this: a process may change its user and its container.
@@ -179,7 +182,7 @@ class ProcTable:
 
         Raises:
             SourceUnavailableError: there is no such directory, or no process to be seen in it.
-            OSError, ValueError: the size of the host's memory cannot be read.
+            OSError, ValueError: the host's memory or a process cannot be read.
         """
         try:
             directory = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -226,8 +229,8 @@ class ProcTable:
                 try:
                     line = read_file(directory, pid + "/stat", procfiles.STAT_BYTES)
                     found[pid] = self._met(pid, line, at)
-                except (OSError, ValueError, IndexError):
-                    continue  # it has gone, or is not for us to see
+                except NOT_THERE:
+                    continue
         return found
 
     def _met(self, pid: str, line: bytes, at: float) -> _Known:
