@@ -17,6 +17,7 @@ from app.guard import guarded
 from app.routes import Routes
 from app.settings import Settings
 from app.sources.host import HostSource
+from app.sources.processes import ProcessSource
 from transports.longpoll import LongPollTransport
 from transports.sse import SseTransport
 from transports.websocket import WebSocketTransport
@@ -26,6 +27,7 @@ def default_sources(settings: Settings) -> list[Source]:
     """Return the sources of a server; a new channel is one more line here."""
     return [
         HostSource(disk_path=settings.disk_path),
+        ProcessSource(commands=settings.process_commands),
     ]
 
 

@@ -166,6 +166,13 @@ class Settings:
         group="Access",
         text="Names, beside localhost and this machine's, by which clients may call the server.",
     )
+    process_commands: bool = _option(
+        rules.SWITCH,
+        default=False,
+        group="Access",
+        text="Tell the command lines of processes, with what looks like a secret masked, to all "
+        "who may read from the server.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _option(
         rules.LOG_LEVEL,
         default="info",

@@ -186,5 +186,7 @@ class Batch:
 
 # What clients of the heritage protocol are never told.
 V1_ONLY = frozenset({Subscribed.TAG, Gap.TAG, History.TAG, Reconnect.TAG})
+# What they cannot subscribe to.
+V1_CHANNELS = frozenset({"processes"})
 
 ControlMessage = Connected | Heartbeat | Subscribed | Gap | History | Reconnect | Error | Batch

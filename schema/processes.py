@@ -18,16 +18,19 @@ class Process:
         pid: its number.
         start_ms: when it was started.
         name: name of its program, as the kernel has it.
-        user: who runs it; the user's number if it has no name, null if that cannot be read.
+        user: who runs it; the user's number if the server's /etc/passwd has no name for it, null
+            if the process ended just then.
         state: one letter, as ps(1) has it: R running, S sleeping, D waiting for a disk, Z zombie.
-        cpu: processor time over the window, of one processor; may pass 100. Null for a process
-            that was not there at the beginning of the window, and has not been seen twice.
+        cpu: processor time over the window, of one processor; may pass 100. Of a process that was
+            not there at the beginning of the window, since it was first seen; null if it has been
+            seen only once.
         cpu_host: the same, of all processors of the host.
         memory_bytes: resident memory.
         memory: the same, of the host's memory.
         threads: number of threads.
-        read_bytes_per_sec: read from disks; null without the right to know, or on first sight.
-        write_bytes_per_sec: written to disks.
+        read_bytes_per_sec: read from disks over the window, or since it has been counted; null
+            without the right to know, or on first sight.
+        write_bytes_per_sec: written to disks, likewise.
         container: the first 12 digits of the container that it runs in; null outside of one.
         command: its command line, with what looks like a secret masked; null unless the server's
             setting process_commands allows it.
@@ -54,7 +57,7 @@ class Processes:
     """All processes of the host in numbers, and those that use it most.
 
     ``items`` are the ``top`` ones by processor time, by memory and by disk traffic, all in one
-    list, the busiest processor users first.
+    list, the busiest processor users first. Of each kind come only those that use some of it.
 
     Attributes:
         total: number of processes.

@@ -38,6 +38,7 @@ from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES
 from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S
 from app.settings import OPTIONS, Option, Settings, load_settings
+from app.sources.masking import LENGTH_MAX
 from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, decode_client, decode_server
 from schema.containers import ContainersMessage
 from schema.cursor import PATTERN
@@ -45,7 +46,7 @@ from schema.documentation import camel
 from schema.errors import CloseCode, ErrorCode
 from schema.fields import HISTORY_MAX, INTERVAL_MAX_MS, INTERVAL_MIN_MS, GapReason, ResumeReason
 from schema.jsonschema import message_schema
-from schema.messages import V1_ONLY
+from schema.messages import V1_CHANNELS, V1_ONLY
 from schema.metrics import MetricsMessage, Standard
 from schema.processes import ProcessesMessage
 from schema.query import WAIT_MAX_S, WAIT_S, parse_stream
@@ -373,7 +374,7 @@ def test_the_messages_of_the_server_are_all_there_with_all_their_keys() -> None:
     for cls in SERVER_MESSAGES:
         fields = [field for field in attrs.fields(cls) if field.name != "timestamp"]
         given = [f"{camel(f.name)}{'?' * bool(f.metadata.get('optional'))}" for f in fields]
-        is_v1_only = cls.TAG in V1_ONLY | {"batch"}
+        is_v1_only = cls.TAG in V1_ONLY | V1_CHANNELS | {"batch"}
         assert told[cls.TAG] == (", ".join(given), "no" if is_v1_only else "yes")
 
 
@@ -423,6 +424,7 @@ def test_the_endpoints_are_all_there() -> None:
         (PROTOCOL, f"pings every {PING_S:g} seconds"),
         (PROTOCOL, f"`wait`, 0 to {WAIT_MAX_S:g} seconds, by default {WAIT_S:g}"),
         (PROTOCOL, f"`stall_timeout` ({DEFAULTS.stall_timeout:g} s)"),
+        (PROTOCOL, f"cut after {LENGTH_MAX} characters"),
         (README, f"at most {WAIT_S:g} seconds"),
         (README, f"up to {RESUME_MESSAGES} messages"),
         (README, f"at most {CATCH_UP} messages"),

@@ -446,6 +446,23 @@ def test_a_heritage_client_hears_nothing_of_v1() -> None:
     assert client.session.close == Close(CloseCode.RESTART, "server is restarting")
 
 
+def test_a_heritage_client_has_no_channel_of_v1() -> None:
+    """It is not told of it, and told why if it asks."""
+    at = Stage(sources=[SyntheticSource("alpha"), SyntheticSource("processes")])
+    client = Client(at.hub, heritage=True)
+    assert client.take()[0]["channels"] == ["alpha"]
+    client.subscribe("processes")
+    (error,) = client.take()
+    assert error["code"] == "INVALID_MESSAGE"
+    assert error["message"].startswith(
+        "channel: processes is not to be had without the subprotocol"
+    )
+    modern = Client(at.hub)
+    assert modern.take()[0]["channels"] == ["alpha", "processes"]
+    modern.subscribe("processes")
+    assert modern.told() == ["subscribed"]
+
+
 def test_a_heritage_client_has_no_full_detail() -> None:
     """Whatever the source has."""
     full = (Detail.SIMPLE, Detail.STANDARD, Detail.FULL)

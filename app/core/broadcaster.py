@@ -27,7 +27,7 @@ from app.core.source import Source
 from schema.errors import ErrorCode, ProtocolError
 from schema.fields import Detail
 from schema.frame import Frame
-from schema.messages import Connected, Heartbeat, Subscribe
+from schema.messages import V1_CHANNELS, Connected, Heartbeat, Subscribe
 from transports.base import Wire
 
 logger = logging.getLogger(__name__)
@@ -214,7 +214,7 @@ class Broadcaster:
             protocol="heritage" if heritage else "pulsewire.v1",
             version=self.settings.version,
             tick_ms=self.settings.tick_ms,
-            channels=list(self.samplers),
+            channels=[c for c in self.samplers if not (heritage and c in V1_CHANNELS)],
         )
 
     def left(self, session: Session) -> None:

@@ -22,6 +22,7 @@ from schema.errors import CloseCode, ErrorCode, InvalidMessage, ProtocolError
 from schema.fields import Detail
 from schema.frame import Frame
 from schema.messages import (
+    V1_CHANNELS,
     V1_ONLY,
     Batch,
     ClientMessage,
@@ -110,6 +111,9 @@ class Session:
             msg = "detail: must be one of simple, standard without the subprotocol pulsewire.v1"
             raise InvalidMessage(msg)
         self._desk.check(channel, wanted.detail)
+        if self.heritage and channel in V1_CHANNELS:
+            msg = f"channel: {channel} is not to be had without the subprotocol pulsewire.v1"
+            raise InvalidMessage(msg)
         if len({channel, *self._subscriptions, *self._pending}) > MAX_SUBSCRIPTIONS:
             msg = f"at most {MAX_SUBSCRIPTIONS} subscriptions on one connection"
             raise ProtocolError(ErrorCode.TOO_MANY_SUBSCRIPTIONS, msg, channel)
