@@ -13,9 +13,14 @@ from attrs import evolve, frozen
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.core.clock import Clock
 from app.core.source import Window
 from app.sources.cpu import BUSY, IDLE, CpuMeter, CpuTime, percent, usage_between
-from app.sources.host import DiskSpace, HostSample, HostSource, Kept, MemorySpace
+from app.sources.host import HostSource
+from app.sources.kept import Groups
+from app.sources.machine import DiskSpace
+from app.sources.memory import MemorySpace
+from app.sources.sample import HostSample
 from schema.codec import decode_server, encode
 from schema.cursor import Cursor
 from schema.fields import Detail
@@ -57,7 +62,7 @@ def counted(stream: Iterable[Moment], processors: int = CORES) -> list[CpuTime]:
         lambda: processors,
         lambda: float(shown.moment.time),
     )
-    kept = Kept("processor times", meter, lambda: float(shown.moment.time))
+    kept = Groups(Clock()).kept("cpu", "processor times", meter)
     counts = []
     for shown.moment in stream:
         counts.append(kept())
