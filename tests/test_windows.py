@@ -18,9 +18,9 @@ from app.core.source import Window
 from app.sources.cpu import BUSY, IDLE, CpuMeter, CpuTime, percent, usage_between
 from app.sources.host import HostSource
 from app.sources.kept import Groups
-from app.sources.machine import DiskSpace
 from app.sources.memory import MemorySpace
 from app.sources.sample import HostSample
+from app.sources.space import DiskSpace
 from schema.codec import decode_server, encode
 from schema.cursor import Cursor
 from schema.fields import Detail

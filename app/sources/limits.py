@@ -67,7 +67,7 @@ class CpuLimitStat:
         return CpuLimit(cores, self._lives({name: Periods(periods, throttled)})[name])
 
     def _search(self) -> tuple[Group, float] | None:
-        return tightest(self.groups.of("cpu"), cpu_limit, float)
+        return tightest(self.groups.of("cpu"), cpu_limit)
 
 
 def cpu_limit(group: Group) -> float | None:
@@ -151,7 +151,7 @@ class MemoryLimitStat:
         return MemoryLimit(limit, max(int(used) - inactive, 0))
 
     def _search(self) -> tuple[Group, int] | None:
-        return tightest(self.groups.of("memory"), memory_limit, int)
+        return tightest(self.groups.of("memory"), memory_limit)
 
 
 def memory_limit(group: Group) -> int | None:
