@@ -41,12 +41,12 @@ class Group:
             OSError: it cannot be read.
         """
         try:
-            return (self.path / name).read_text(encoding="ascii")
+            return (self.path / name).read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
 
     def count(self, name: str, key: str) -> int | None:
-        """Give one of the numbers of a file with a name and a number in each line.
+        """Give one of the numbers of a file that has a name and a number in each line.
 
         Raises:
             OSError: it cannot be read.
@@ -55,8 +55,19 @@ class Group:
         for line in (self.read(name) or "").splitlines():
             found, _, value = line.partition(" ")
             if found == key:
-                return int(value)
+                return self.number(name, value)
         return None
+
+    def number(self, name: str, text: str) -> int:
+        """Understand a number out of one of its files.
+
+        Raises:
+            ValueError: it is none; the text names the file.
+        """
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"{self.path / name}: {text!r} is no number") from None
 
 
 @define(eq=False)
