@@ -10,7 +10,6 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -22,7 +21,7 @@ from attrs import define
 from app.core.clock import Clock
 from app.core.source import Source, Window
 from app.sources.host import RARELY_S, HostSource
-from app.sources.machine import DiskSpace, Machine
+from app.sources.machine import Machine
 from app.sources.sample import HostSample
 from schema.codec import encode
 from schema.cursor import Cursor
@@ -318,9 +317,9 @@ def test_a_figure_that_cannot_be_read_again_keeps_its_last_value(
         second = source.sample()
     third = source.sample()
     assert getattr(second, figure) == getattr(first, figure)
-    assert {failure.code for failure in second.errors} <= {"RuntimeError", "ValueError"}
-    assert key in {failure.group for failure in second.errors}
-    assert first.errors == third.errors == ()
+    codes = [{failure.group: failure.code for failure in s.errors} for s in (first, second, third)]
+    assert codes[1][key] in {"RuntimeError", "ValueError"}
+    assert key not in codes[0].keys() | codes[2].keys()
 
 
 def test_the_log_tells_once_that_a_figure_cannot_be_read_and_once_that_it_can(
@@ -366,24 +365,3 @@ def test_a_machine_without_cores_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(psutil, "cpu_count", lambda: None)
     with pytest.raises(OSError, match="cores"):
         Machine().cores()
-
-
-@pytest.mark.parametrize(
-    ("blocks", "bfree", "bavail", "expected"),
-    [
-        (100, 40, 30, DiskSpace("/", 409600, 245760, 122880)),
-        # Below zero, as an unsigned number: root has used what was reserved for it.
-        (100, 2, 2**64 - 5, DiskSpace("/", 409600, 401408, 0)),
-        # More free than there is: a file system that shares another's room.
-        (100, 120, 120, DiskSpace("/", 409600, 0, 491520)),
-        # Without limit.
-        (2**63 - 1, 2**63 - 1, 2**63 - 1, DiskSpace("/", 2**63 - 1, 0, 2**63 - 1)),
-    ],
-)
-def test_sizes_of_odd_file_systems_stay_sizes(
-    monkeypatch: pytest.MonkeyPatch, blocks: int, bfree: int, bavail: int, expected: DiskSpace
-) -> None:
-    """Nothing negative, nothing that no JSON reader could hold."""
-    status = SimpleNamespace(f_blocks=blocks, f_bfree=bfree, f_bavail=bavail, f_frsize=4096)
-    monkeypatch.setattr(os, "statvfs", lambda _: status)
-    assert Machine().disk("/") == expected

@@ -7,18 +7,17 @@ seen: out of a container it is usually one group, its own.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from attrs import define, frozen
 
-T = TypeVar("T")
+from app.sources.mounts import Mount, parse
 
-# Spaces and the like in the paths of mountinfo (proc_pid_mountinfo(5)).
-ESCAPED = re.compile(r"\\([0-7]{3})")
+T = TypeVar("T")
+Limit = TypeVar("Limit", int, float)
 
 
 class Version(IntEnum):
@@ -42,12 +41,12 @@ class Group:
             OSError: it cannot be read.
         """
         try:
-            return (self.path / name).read_text(encoding="ascii")
+            return (self.path / name).read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
 
     def count(self, name: str, key: str) -> int | None:
-        """Give one of the numbers of a file with a name and a number in each line.
+        """Give one of the numbers of a file that has a name and a number in each line.
 
         Raises:
             OSError: it cannot be read.
@@ -56,18 +55,19 @@ class Group:
         for line in (self.read(name) or "").splitlines():
             found, _, value = line.partition(" ")
             if found == key:
-                return int(value)
+                return self.number(name, value)
         return None
 
+    def number(self, name: str, text: str) -> int:
+        """Understand a number out of one of its files.
 
-@frozen
-class Mount:
-    """A mounted file system: which part of it (``root``) is seen where (``point``)."""
-
-    root: PurePosixPath
-    point: PurePosixPath
-    kind: str
-    options: frozenset[str]
+        Raises:
+            ValueError: it is none; the text names the file.
+        """
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"{self.path / name}: {text!r} is no number") from None
 
 
 @define(eq=False)
@@ -88,55 +88,45 @@ class ControlGroups:
         memberships = self._memberships()
         if controller in memberships:
             version, own = Version.ONE, memberships[controller]
-            mounts = [m for m in self.mounts() if m.kind == "cgroup" and controller in m.options]
+            mounts = [m for m in self.mounts() if _controls(m, controller)]
         elif "" in memberships:
             version, own = Version.TWO, memberships[""]
-            mounts = [m for m in self.mounts() if m.kind == "cgroup2"]
+            mounts = [m for m in self.mounts() if m.fs_type == "cgroup2"]
         else:
             return []
         chains = (self._chain(mount, own) for mount in mounts)
         return [Group(version, path) for path in next((c for c in chains if c), [])]
 
-    def mounts(self) -> Iterator[Mount]:
-        """Yield what is mounted in this process's view.
+    def mounts(self) -> list[Mount]:
+        """Give what is mounted in this process's view, in the order of the kernel's table.
 
         Raises:
             OSError: it cannot be read.
             ValueError: it cannot be understood.
         """
-        for line in self._lines("mountinfo"):
-            left, _, right = line.partition(" - ")
-            try:
-                root, point = left.split()[3:5]
-                kind, _, options = right.split(maxsplit=2)
-            except ValueError:
-                raise ValueError(f"mountinfo: a line is not understood: {line!r}") from None
-            yield Mount(_path(root), _path(point), kind, frozenset(options.split(",")))
+        return self._parsed("mountinfo", parse)
 
     def _memberships(self) -> dict[str, PurePosixPath]:
-        """Give this process's place in each controller's tree; version 2 has no controller."""
-        memberships: dict[str, PurePosixPath] = {}
-        for line in self._lines("cgroup"):
-            try:
-                _, controllers, path = line.split(":", maxsplit=2)
-            except ValueError:
-                raise ValueError(f"cgroup: a line is not understood: {line!r}") from None
-            memberships |= dict.fromkeys(controllers.split(","), PurePosixPath(path))
-        return memberships
+        return self._parsed("cgroup", _memberships)
 
-    def _lines(self, name: str) -> list[str]:
+    def _parsed(self, name: str, parse: Callable[[str], T]) -> T:
+        file = self.root / "proc/self" / name
         try:
-            text = (self.root / "proc/self" / name).read_text(errors="surrogateescape")
+            text = file.read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
-            return []
-        return text.splitlines()
+            text = ""
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"{file}: cannot be understood: {error}") from error
 
     def _chain(self, mount: Mount, own: PurePosixPath) -> list[Path]:
         """Give the directories from a mount down to a group, as far as they are there."""
-        top = self.root / mount.point.relative_to("/")
+        top = self.root / mount.path.lstrip("/")
         # A namespace, or a mount of a part, may hide where the group is: then what is mounted is
         # all that is seen of it, and the group itself as a rule.
-        parts = own.relative_to(mount.root).parts if own.is_relative_to(mount.root) else ()
+        seen = own.is_relative_to(mount.root)
+        parts = own.relative_to(mount.root).parts if seen else ()
         chain = [top]
         for part in parts:
             chain.append(chain[-1] / part)
@@ -145,16 +135,25 @@ class ControlGroups:
         return chain if top.is_dir() else []
 
 
-def _path(escaped: str) -> PurePosixPath:
-    return PurePosixPath(ESCAPED.sub(lambda match: chr(int(match[1], 8)), escaped))
+def _controls(mount: Mount, controller: str) -> bool:
+    return mount.fs_type == "cgroup" and controller in mount.super_options.split(",")
+
+
+def _memberships(text: str) -> dict[str, PurePosixPath]:
+    """Give a process's place in each controller's tree; that of version 2 has no controller."""
+    memberships: dict[str, PurePosixPath] = {}
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", maxsplit=2)
+        memberships |= dict.fromkeys(controllers.split(","), PurePosixPath(path))
+    return memberships
 
 
 def tightest(
-    groups: list[Group], limit: Callable[[Group], T | None], size: Callable[[T], float]
-) -> tuple[Group, T] | None:
+    groups: list[Group], limit: Callable[[Group], Limit | None]
+) -> tuple[Group, Limit] | None:
     """Give the group with the smallest limit, and that; None if there is no limit.
 
     Of equals the outermost: it holds the most, so it comes to its limit first.
     """
     limits = [(group, bound) for group in groups if (bound := limit(group)) is not None]
-    return min(limits, key=lambda found: size(found[1]), default=None)
+    return min(limits, key=lambda found: found[1], default=None)

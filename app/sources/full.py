@@ -6,13 +6,17 @@ from app.core.source import Window
 from app.sources.cores import render_cores
 from app.sources.counters import grown, rate
 from app.sources.cpu import percent, shares_between, usage_max
+from app.sources.diskio import render_disk_io
 from app.sources.limits import render_throttled
 from app.sources.memory import render_swap
+from app.sources.network import render_network
 from app.sources.own import render_own
 from app.sources.pressure import render_pressure
 from app.sources.procstat import Activity
 from app.sources.sample import HostSample
+from app.sources.sensors import render_battery, render_fans, render_temperatures
 from app.sources.standard import render_standard
+from app.sources.volumes import render_volumes
 from schema.metrics import Cpu, Full, FullCpu, FullMemory, GroupError, Memory, MemoryScope
 
 
@@ -29,12 +33,12 @@ def render_full(window: Window) -> Full:
         uptime=standard.uptime,
         hostname=standard.hostname,
         swap=render_swap(first.swap, last.swap, seconds),
-        disks=[],
-        disk_io=[],
-        network=[],
-        temperatures=[],
-        fans=[],
-        battery=None,
+        disks=render_volumes(last.volumes),
+        disk_io=render_disk_io(first.disk_io, last.disk_io, seconds),
+        network=render_network(first.network, last.network, seconds),
+        temperatures=render_temperatures(last.sensors),
+        fans=render_fans(last.sensors),
+        battery=render_battery(last.sensors),
         pressure=render_pressure(first.pressure, last.pressure, seconds),
         boot_time=last.boot_ms,
         self_=render_own(first.own, last.own, seconds),

@@ -11,17 +11,24 @@ from app.sources.cgroup import ControlGroups
 from app.sources.cores import CoreMeter
 from app.sources.counters import Lives
 from app.sources.cpu import CpuMeter
+from app.sources.diskio import DiskMeter
+from app.sources.diskpath import DiskPath
 from app.sources.full import render_full
 from app.sources.kept import Cached, Groups
 from app.sources.limits import CpuLimitStat, MemoryLimitStat
 from app.sources.machine import Machine
 from app.sources.memory import MemoryStat
+from app.sources.mounts import MountTable
+from app.sources.network import NetMeter
 from app.sources.own import OwnStat
 from app.sources.pressure import PressureStat
+from app.sources.prober import Prober
 from app.sources.procstat import Activity, ProcessorStat
 from app.sources.sample import HostSample
+from app.sources.sensors import Sensors
 from app.sources.standard import render_simple, render_standard
 from app.sources.uptime import UptimeStat
+from app.sources.volumes import Volumes
 from schema.fields import Detail
 from schema.messages import DataMessage
 from schema.metrics import MetricsMessage, Simple, Standard
@@ -32,7 +39,10 @@ FREQUENCY_S = 10.0
 
 
 class HostSource:
-    """Samples the machine that it runs on; ``disk_path`` says of which file system to tell.
+    """Samples the machine that it runs on.
+
+    ``disk_path`` says of which file system to tell in ``disk``; ``remote_disks`` whether ``disks``
+    lists those that may hang, too.
 
     A heritage figure that cannot be read keeps its last value; one that never could be read fails
     the sample. All others are left out meanwhile. One call at a time.
@@ -43,7 +53,13 @@ class HostSource:
     details: ClassVar[tuple[Detail, ...]] = (Detail.SIMPLE, Detail.STANDARD, Detail.FULL)
     always: ClassVar[bool] = True
 
-    def __init__(self, disk_path: str = "/", machine: Machine | None = None) -> None:
+    def __init__(
+        self,
+        disk_path: str = "/",
+        machine: Machine | None = None,
+        *,
+        remote_disks: bool = False,
+    ) -> None:
         machine = machine or Machine()
         self._groups = groups = Groups(machine.clock)
         self._clock = clock = machine.clock.monotonic
@@ -56,9 +72,9 @@ class HostSource:
         self._load_avg = groups.kept("cpu.loadAvg", "load average", machine.load_avg)
         memory = MemoryStat(machine.proc)
         self._memory = groups.kept("memory", "memory", memory.memory)
-        self._disk = groups.kept(
-            "disk", f"file system of {disk_path}", lambda: machine.disk(disk_path)
-        )
+        mounts, prober = MountTable(machine.proc, clock), Prober(clock)
+        disk = DiskPath(disk_path, mounts, prober)
+        self._disk = groups.kept("disk", f"file system of {disk_path}", disk)
         uptime = UptimeStat(machine.clock, self._stat.boot, machine.proc)
         self._uptime = groups.kept("uptime", "uptime", uptime)
         hostname = Cached(machine.hostname, clock, RARELY_S)
@@ -85,6 +101,14 @@ class HostSource:
         self._lxcfs = groups.optional("memory.scope", "scope of memory", lxcfs)
         self._zfs_arc = groups.optional("memory.zfsArc", "cache of ZFS", machine.zfs_arc)
         self._swap = groups.optional("swap", "swap space", memory.swap)
+        volumes = Volumes(remote_disks, mounts, prober, clock=clock)
+        self._volumes = groups.optional("disks", "file systems", volumes)
+        disk_meter = DiskMeter(sys=machine.sys, clock=clock)
+        self._disk_io = groups.optional("diskIo", "traffic of disks", disk_meter)
+        net_meter = NetMeter(sys=machine.sys, clock=clock)
+        self._network = groups.optional("network", "traffic of networks", net_meter)
+        sensors = Sensors(machine.sys, clock=clock)
+        self._sensors = groups.optional("temperatures", "sensors", sensors)
         self._pressure = groups.optional("pressure", "pressure", PressureStat(machine.proc))
         self._own_stat = OwnStat(clock)
         self._own = groups.optional("self", "own cost", self._own_stat)
@@ -121,6 +145,10 @@ class HostSource:
             zfs_arc=None if lxcfs else self._zfs_arc(),
             memory_limit=self._memory_limit(memory.total),
             lxcfs=lxcfs,
+            volumes=self._volumes(),
+            disk_io=self._disk_io(),
+            network=self._network(),
+            sensors=self._sensors(),
             pressure=self._pressure(),
             boot_ms=uptime.boot_ms,
             own=self._own(began),

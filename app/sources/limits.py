@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ class CpuLimitStat:
         return CpuLimit(cores, self._lives({name: Periods(periods, throttled)})[name])
 
     def _search(self) -> tuple[Group, float] | None:
-        return tightest(self.groups.of("cpu"), cpu_limit, float)
+        return tightest(self.groups.of("cpu"), cpu_limit)
 
 
 def cpu_limit(group: Group) -> float | None:
@@ -77,15 +78,19 @@ def cpu_limit(group: Group) -> float | None:
         OSError: it cannot be read.
         ValueError: it cannot be understood.
     """
-    if group.version is Version.TWO:
-        quota, _, period = (group.read("cpu.max") or "max 100000").partition(" ")
-    else:
-        quota, period = (group.read(f"cpu.cfs_{name}_us") or "-1" for name in ("quota", "period"))
-    if quota == "max" or int(quota) < 0:
+    name = "cpu.max" if group.version is Version.TWO else "cpu.cfs_quota_us"
+    limit = group.read(name)
+    if limit is None:
         return None
-    if int(period) <= 0:
-        raise ValueError(f"{group.path}: the period of the limit is {period.strip()!r}")
-    return int(quota) / int(period)
+    quota, _, period = limit.partition(" ")
+    if group.version is Version.ONE:
+        period = group.read("cpu.cfs_period_us") or ""
+    if quota in {"max", "-1"}:
+        return None
+    cores = group.number(name, quota) / (group.number(name, period) or math.inf)
+    if cores <= 0:
+        raise ValueError(f"{group.path / name}: {quota} of {period} is no limit")
+    return cores
 
 
 def render_throttled(first: CpuLimit | None, last: CpuLimit | None) -> float | None:
@@ -148,10 +153,10 @@ class MemoryLimitStat:
             self._find.forget()
             raise FileNotFoundError(f"{group.path}: the control group is gone")
         inactive = group.count("memory.stat", names.inactive) or 0
-        return MemoryLimit(limit, max(int(used) - inactive, 0))
+        return MemoryLimit(limit, max(group.number(names.used, used) - inactive, 0))
 
     def _search(self) -> tuple[Group, int] | None:
-        return tightest(self.groups.of("memory"), memory_limit, int)
+        return tightest(self.groups.of("memory"), memory_limit)
 
 
 def memory_limit(group: Group) -> int | None:
@@ -161,5 +166,6 @@ def memory_limit(group: Group) -> int | None:
         OSError: it cannot be read.
         ValueError: it cannot be understood.
     """
-    limit = group.read(_NAMES[group.version].limit)
-    return None if limit is None or limit.strip() == "max" else int(limit)
+    name = _NAMES[group.version].limit
+    limit = group.read(name)
+    return None if limit is None or limit == "max" else group.number(name, limit)

@@ -12,19 +12,6 @@ from attrs import field, frozen
 from app.core.clock import Clock
 from app.sources.cgroup import ControlGroups
 
-# The largest size that any JSON reader's 64-bit integer holds, in bytes.
-SIZE_MAX = 2**63 - 1
-
-
-@frozen
-class DiskSpace:
-    """The file system that holds ``path``, in bytes, as ``df`` has it."""
-
-    path: str
-    total: int
-    used: int
-    free: int
-
 
 @frozen
 class Machine:
@@ -41,6 +28,11 @@ class Machine:
     def proc(self) -> Path:
         """Where the kernel tells of processes and itself."""
         return self.root / "proc"
+
+    @property
+    def sys(self) -> Path:
+        """Where the kernel tells of devices."""
+        return self.root / "sys"
 
     def cores(self) -> int:
         """Give the number of logical processors.
@@ -69,21 +61,6 @@ class Machine:
         """Give the mean numbers of runnable tasks over 1, 5 and 15 minutes (``getloadavg(3)``)."""
         return os.getloadavg()
 
-    def disk(self, path: str) -> DiskSpace:
-        """Give the file system that holds a path, as ``df`` reckons it (``statvfs(3)``).
-
-        Raises:
-            OSError: there is no such path, or it cannot be reached.
-        """
-        status = os.statvfs(path)
-        unit = status.f_frsize
-        return DiskSpace(
-            path,
-            total=_size(status.f_blocks, unit),
-            used=_size(status.f_blocks - status.f_bfree, unit),
-            free=_size(status.f_bavail, unit),
-        )
-
     def hostname(self) -> str:
         """Give the machine's own name for itself."""
         return socket.gethostname()
@@ -96,7 +73,7 @@ class Machine:
             ValueError: it cannot be understood.
         """
         return any(
-            mount.kind == "fuse.lxcfs" and mount.point.name == "meminfo"
+            mount.fs_type == "fuse.lxcfs" and mount.path.endswith("/meminfo")
             for mount in ControlGroups(self.root).mounts()
         )
 
@@ -116,9 +93,3 @@ class Machine:
             if name == "size":
                 return int(rest[-1])
         raise ValueError("arcstats: there is no size")
-
-
-def _size(blocks: int, unit: int) -> int:
-    # Below zero when more is used than there is for all but root, which some file systems give as
-    # a huge unsigned number (as df(1) knows too); others call "unlimited" what no 64 bits hold.
-    return min(blocks * unit, SIZE_MAX) if 0 <= blocks < 2**63 else 0

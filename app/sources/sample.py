@@ -7,13 +7,17 @@ from attrs import frozen
 from app.sources.cores import CoreTimes
 from app.sources.counters import Counted
 from app.sources.cpu import CpuTime
+from app.sources.diskio import DiskSample
 from app.sources.kept import Failure
 from app.sources.limits import CpuLimit, MemoryLimit
-from app.sources.machine import DiskSpace
 from app.sources.memory import MemorySpace, SwapSpace
+from app.sources.network import NetSample
 from app.sources.own import OwnUse
 from app.sources.pressure import PressureCounts
 from app.sources.procstat import Activity
+from app.sources.sensors import SensorSample
+from app.sources.space import DiskSpace
+from app.sources.volumes import VolumesSample
 
 
 @frozen(kw_only=True)
@@ -42,6 +46,10 @@ class HostSample:
     zfs_arc: int | None = None
     memory_limit: MemoryLimit | None = None
     lxcfs: bool | None = None
+    volumes: VolumesSample | None = None
+    disk_io: DiskSample | None = None
+    network: NetSample | None = None
+    sensors: SensorSample | None = None
     pressure: PressureCounts | None = None
     boot_ms: int | None = None
     own: OwnUse | None = None

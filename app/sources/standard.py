@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from app.core.source import Window
 from app.sources.cpu import percent, usage_between
-from app.sources.machine import DiskSpace
 from app.sources.memory import render_memory
 from app.sources.sample import HostSample
+from app.sources.space import DiskSpace
 from schema.metrics import Cpu, Disk, Simple, Standard
 
 
