@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from attrs import evolve
-from prometheus_client import openmetrics
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
@@ -226,7 +226,8 @@ def test_both_formats_can_be_read(hub: DrivenHub) -> None:
     exposition = Exposition(hub)
     plain, _ = exposition.answer(None)
     strict, _ = exposition.answer(OPENMETRICS)
-    parsed = openmetrics.parser.text_string_to_metric_families(strict.decode())
+    text = strict.decode()
+    parsed = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
     names = {family.name for family in parsed}
     assert names == {family.name for family in HubCollector(hub).collect()}
     assert len([*text_string_to_metric_families(plain.decode())]) >= len(names)
@@ -269,7 +270,6 @@ async def test_scraping_takes_no_sample(served: tuple[Served, CountingSource]) -
         before = source.readings
         for _ in range(50):
             answer = await client.get("/metrics", headers={"Accept": OPENMETRICS})
-            assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-    assert answer.headers["Cache-Control"].startswith("no-store")
+            assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+            assert answer.headers["Cache-Control"].startswith("no-store")
     assert source.readings == before == 2

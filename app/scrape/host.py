@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from prometheus_client.metrics_core import Metric
 
@@ -120,13 +121,13 @@ def _file_systems(sample: HostSample) -> Iterator[Metric]:
     labels = ("device", "fstype", "mountpoint")
     readings = sample.volumes.readings if sample.volumes else ()
     measured = [(_names(reading), reading.space) for reading in readings]
-    figures = {
-        "size": ("Size of a file system.", lambda space: space.total),
-        "used": ("What is taken of it.", lambda space: space.used),
-        "free": ("What others than root may still write.", lambda space: space.free),
-        "reserved": ("What only root may write.", lambda space: space.reserved),
-    }
-    for name, (text, get) in figures.items():
+    figures = (
+        ("size", "Size of a file system.", attrgetter("total")),
+        ("used", "What is taken of it.", attrgetter("used")),
+        ("free", "What others than root may still write.", attrgetter("free")),
+        ("reserved", "What only root may write.", attrgetter("reserved")),
+    )
+    for name, text, get in figures:
         samples: list[Sample] = [(names, get(space)) for names, space in measured if space]
         yield from gauge(f"pulsewire_host_filesystem_{name}_bytes", text, samples, *labels)
     answers: list[Sample] = [(_names(r), float(r.status is VolumeStatus.OK)) for r in readings]
