@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from app import __version__
 from app.core.broadcaster import Broadcaster
+from app.scrape.exposition import Exposition
 from schema.codec import encode_json
 from schema.errors import ErrorCode, ProtocolError
 from schema.fields import Detail
@@ -46,6 +47,7 @@ class Routes:
     def __init__(self, hub: Broadcaster) -> None:
         self._hub = hub
         self._process = psutil.Process()
+        self._exposition = Exposition(hub)
         self._schema = encode_json(message_schema(s.source.message for s in hub.samplers.values()))
 
     def all(self) -> list[BaseRoute]:
@@ -55,6 +57,7 @@ class Routes:
             Route("/api/metrics", self.metrics),
             Route("/api/status", self.status),
             Route("/api/schema", self.schema),
+            Route("/metrics", self.scrape),
             Route("/healthz", self.alive),
             Route("/readyz", self.ready),
             *(Route(path, _asset(file)) for path, file in assets(WEB).items()),
@@ -78,6 +81,11 @@ class Routes:
     async def schema(self, _request: Request) -> Response:
         """Answer with the JSON Schema of every message."""
         return Response(self._schema, media_type="application/schema+json")
+
+    async def scrape(self, request: Request) -> Response:
+        """Answer Prometheus, in its own format or in OpenMetrics, out of the newest sample."""
+        body, content_type = self._exposition.answer(request.headers.get("Accept"))
+        return Response(body, headers=NO_STORE | {"Content-Type": content_type})
 
     async def alive(self, _request: Request) -> Response:
         """Answer as long as the process does anything at all."""

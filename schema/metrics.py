@@ -279,7 +279,7 @@ class OwnCost:
         clients: clients connected, on all transports.
         dropped: times that a slow reader was given the newest message instead of all, since the
             start.
-        lag_ms: the longest that the event loop was late within the last 15 s.
+        lag_ms: the longest pause of the event loop within the last minute.
     """
 
     cpu: Percent | None

@@ -135,7 +135,7 @@ def line_shape(line: str) -> tuple[str, Any]:
     """Tell what a line of output is made of: its words, and the shape of the JSON at its end."""
     words, brace, rest = line.rstrip("\n").partition("{")
     plain = re.sub(r"\d+", "0", re.sub(r"\b[a-z0-9]{8}:\d+", "CURSOR", words))
-    return plain, shape(orjson.loads(brace + rest)) if brace else None
+    return plain, shape(orjson.loads(brace + rest)) if rest.endswith("}") else None
 
 
 # The code blocks

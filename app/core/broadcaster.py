@@ -16,7 +16,7 @@ from app.core.clock import Clock
 from app.core.cohort import Cohort, Member
 from app.core.cohorts import Cohorts
 from app.core.counters import Counters
-from app.core.figures import Figures
+from app.core.figures import Figures, Vitals
 from app.core.heartbeat import RESOLUTION_S, Wheel, next_turn
 from app.core.log import Log, Publication
 from app.core.pauses import Pauses
@@ -282,6 +282,10 @@ class Broadcaster:
     def figures(self) -> Figures:
         """Tell of itself."""
         return Figures.of(self, self._pauses)
+
+    def vitals(self) -> Vitals:
+        """Tell the little of it that any thread may ask for."""
+        return Vitals(len(self._clients), self.counters.skips, self._pauses.recent(self.now()))
 
     def newest(self, wanted: Subscribe) -> Frame | None:
         """Return the message about a channel's newest sample; None before the first."""

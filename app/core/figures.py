@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import frozen
 
@@ -13,6 +13,18 @@ from transports.base import Wire
 
 if TYPE_CHECKING:  # it hands them out
     from app.core.broadcaster import Broadcaster
+
+
+class Vitals(NamedTuple):
+    """The few figures that may be asked for on any thread, at the cost of reading three numbers.
+
+    ``clients`` on all wires, ``skips`` since the start, and ``pause``, the longest of the last
+    minute in seconds.
+    """
+
+    clients: int
+    skips: int
+    pause: float
 
 
 @frozen(kw_only=True)

@@ -31,10 +31,11 @@ class Pauses:
         self.longest = max(self.longest, took)
         while self._recent and self._recent[-1][1] <= took:
             self._recent.pop()
+        while self._recent and self._recent[0][0] <= now - RECENT_S:
+            self._recent.popleft()
         self._recent.append((now, took))
 
     def recent(self, now: float) -> float:
-        """Return the longest pause of those that ended in the last `RECENT_S`."""
-        while self._recent and self._recent[0][0] <= now - RECENT_S:
-            self._recent.popleft()
-        return self._recent[0][1] if self._recent else 0.0
+        """Return the longest pause of those that ended in the last `RECENT_S`; on any thread."""
+        recent = tuple(self._recent)  # in one step: the loop goes on meanwhile
+        return next((took for ended, took in recent if ended > now - RECENT_S), 0.0)
