@@ -13,7 +13,8 @@ tested, and ``tests/test_direct.py`` fails by name when one of them is gone.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -21,9 +22,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import OPEN
 
 from schema.frame import Frame
-from transports.base import DIRECT, Close, Session, Wire
-from transports.connection import Direct
+from transports.answer import CLOSE, head
+from transports.base import DIRECT, Adding, Close, Headers, Send, Session, Whole, Wire
+from transports.connection import INBOX, Direct
 from transports.stall import StallWatch
+
+CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -144,6 +148,8 @@ class DirectHttp(Direct, HttpToolsProtocol):
     wire = Wire.SSE
     # The request that is being answered; uvicorn's `cycle` is the newest, maybe a pipelined one.
     running: Cycle | None = None
+    # Of a stream that has begun, until it goes out.
+    head = b""
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         # uvicorn makes it, and has no other place for a class of ours.
@@ -167,7 +173,78 @@ class DirectHttp(Direct, HttpToolsProtocol):
 
     def encode(self, frame: Frame) -> bytes:
         """Return the frame as an event in a chunk of RFC 9112."""
-        return frame.chunk
+        if not self.head:
+            return frame.chunk
+        begun, self.head = self.head, b""
+        return begun + frame.chunk
+
+    def begin(self, send: Send, headers: Headers) -> bool:
+        """Begin a stream, whose head goes out with its first frame.
+
+        Returns:
+            False if it must begin through ``send``.
+        """
+        more = self._added(send)
+        cycle = self.running
+        if cycle is None or more is None or not cycle.keep_alive:
+            return False
+        cycle.response_started = cycle.chunked_encoding = True
+        self.head = head(200, (*cycle.default_headers, *headers, *more, CHUNKED))
+        return True
+
+    def hold(self, send: Send) -> Callable[[Whole], None] | None:
+        """Let the response of a plain GET be given later, without a task that waits for it.
+
+        Returns:
+            What is to be called with the response; None if it must go through ``send``.
+        """
+        more = self._added(send)
+        cycle = self.running
+        if cycle is None or more is None:
+            return None
+        # The application has nothing more to say: uvicorn need not miss it when that returns.
+        cycle.disconnected = True
+        return partial(self._respond, cycle, more)
+
+    def _added(self, send: Send) -> Headers | None:
+        """Return what is added to the response between the application and here.
+
+        Returns:
+            None if ``send`` must be used: something listens to it, or may change more, or there is
+            more to do than to write the response to a plain GET.
+        """
+        added: Headers = ()
+        while isinstance(send, Adding):
+            added = (*send.headers, *added)
+            send = send.send
+        cycle = self.running
+        own = cycle is not None and send == cycle.send and self._plain(cycle)
+        return added if own else None
+
+    def _plain(self, cycle: Cycle) -> bool:
+        """Whether a request has been read, its answer bears a body, and can be given at once."""
+        return (
+            cycle.scope["method"] == "GET"
+            and cycle.scope["http_version"] == "1.1"
+            and not cycle.more_body
+            and not cycle.access_log
+            and not cycle.disconnected
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+        )
+
+    def _respond(self, cycle: Cycle, more: Headers, response: Whole) -> None:
+        self.on_lost = None
+        if self.transport.is_closing():
+            return
+        closes = response.last or not cycle.keep_alive
+        if closes and not response.last:
+            more = (*more, *CLOSE)
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(response.wire((*cycle.default_headers, *more)))
+        if closes:
+            self.transport.close()
+        self.on_response_complete()
 
     def finish(self, close: Close) -> None:  # noqa: ARG002 - a response ends in one way only
         """End the response with its final chunk."""
@@ -206,7 +283,8 @@ class DirectHttp(Direct, HttpToolsProtocol):
 
 def protocols(watch: StallWatch) -> tuple[type[DirectWebSocket], type[DirectHttp]]:
     """Make the two protocol classes of one server, whose stalled readers are watched together."""
+    shared = {"watch": watch, "inbox": memoryview(bytearray(INBOX))}
     return (
-        type("DirectWebSocket", (DirectWebSocket,), {"watch": watch}),
-        type("DirectHttp", (DirectHttp,), {"watch": watch}),
+        type("DirectWebSocket", (DirectWebSocket,), shared),
+        type("DirectHttp", (DirectHttp,), shared),
     )
