@@ -1,0 +1,58 @@
+// @ts-check
+/** What comes first in a list, and what is folded away, without rows that jump about. */
+
+/** So much more than another one has to be there to pass it. */
+const BAND = 2;
+
+/**
+ * The busiest first. Of two that are about as busy, the one that was before the other stays so.
+ *
+ * @template Item
+ * @param {Item[]} items
+ * @param {(item: Item) => string} key names an item
+ * @param {(item: Item) => number} weight how busy it is; 0 and below is not at all
+ * @param {string[]} [before] the keys in the order that they had
+ * @returns {Item[]}
+ */
+export function ranked(items, key, weight, before = []) {
+  const places = new Map(before.map((name, place) => [name, place]));
+  const weighed = items.map((item, index) => ({
+    item,
+    band: bandOf(weight(item)),
+    place: places.get(key(item)) ?? before.length + index,
+  }));
+  weighed.sort((a, b) => b.band - a.band || a.place - b.place);
+  return weighed.map(({ item }) => item);
+}
+
+/** @param {number} weight */
+function bandOf(weight) {
+  return weight > 0 ? Math.floor(Math.log(weight) / Math.log(BAND)) : -Infinity;
+}
+
+/**
+ * Items in order, as far as they are shown, and those that are folded away.
+ *
+ * @template Item
+ * @param {Item[]} items in order
+ * @param {(item: Item) => boolean} isBusy whether it is worth a look
+ * @param {number} most that are shown
+ * @param {number} [least] that are shown even if they are idle
+ * @returns {{ shown: Item[], folded: Item[], busy: number }} and how many of the folded are busy
+ */
+export function fold(items, isBusy, most, least = 1) {
+  const shown = items.filter((item, index) => index < most && (index < least || isBusy(item)));
+  const folded = items.filter((item) => !shown.includes(item));
+  return { shown, folded, busy: folded.filter(isBusy).length };
+}
+
+/**
+ * What the fold is called.
+ *
+ * @param {{ folded: unknown[], busy: number }} parts
+ * @param {string} idle what those are that are not worth a look
+ */
+export function foldName({ folded, busy }, idle) {
+  const parts = [busy && `${busy} more`, folded.length - busy && `${folded.length - busy} ${idle}`];
+  return parts.filter(Boolean).join(", ");
+}
