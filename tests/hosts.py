@@ -144,18 +144,18 @@ def main_memory(total: int, used: int, **more: Any) -> FullMemory:  # noqa: ANN4
     return FullMemory(total=total, used=used, free=free, usage=usage, **(known | more))
 
 
-def volume(mount: str, usage: float, total: int = 100 * GIB, **more: Any) -> DiskVolume:  # noqa: ANN401
-    used = int(total * usage / 100)
-    known = {
+def volume(mount: str, taken: float, size: int = 100 * GIB, **more: Any) -> DiskVolume:  # noqa: ANN401
+    used = int(size * taken / 100)
+    known: dict[str, Any] = {
         "id": mount,
         "device": "/dev/" + (mount.strip("/").replace("/", "-") or "root"),
         "fs_type": "ext4",
         "mounts": [mount],
-        "total": total,
+        "total": size,
         "used": used,
-        "free": total - used,
+        "free": size - used,
         "reserved": 0,
-        "usage": usage,
+        "usage": taken,
         "inodes_usage": 4.0,
         "read_only": False,
         "remote": False,

@@ -6,10 +6,10 @@
  */
 
 import { sum } from "./devices.js";
-import { count, percent, rate, size } from "./figures.js";
+import { fine, plain, rate, size } from "./figures.js";
 import { fold, foldName, ranked } from "./order.js";
 
-const MOST = 8;
+const MOST = 7;
 const HIGH = 90;
 
 /** @param {any} container */
@@ -57,7 +57,7 @@ function containerRow(container) {
     high: Boolean(trouble),
     cells: [
       { text: name, title: title.join(" · "), quiet: trouble || (isRunning(container) ? "" : state) },
-      percent(cpu?.dockerPercent),
+      fine(cpu?.dockerPercent),
       { text: size(memory?.used), title: limit },
       rate(sum(network?.rxBytesPerSec, network?.txBytesPerSec)),
       rate(sum(io?.readBytesPerSec, io?.writeBytesPerSec)),
@@ -68,5 +68,5 @@ function containerRow(container) {
 /** @param {any[]} containers */
 export function containerSummary(containers) {
   const running = containers.filter(isRunning).length;
-  return `${running} of ${count(containers.length, "container")} running`;
+  return `${plain(running)} of ${plain(containers.length)} running`;
 }

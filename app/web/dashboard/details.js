@@ -17,6 +17,7 @@ import { timesOf, waitRows } from "./waits.js";
  * @typedef {object} Kind
  * @property {string} label
  * @property {Column[]} columns
+ * @property {boolean} [headed] whether these need names to be understood
  * @property {(data: any, before: string[]) => Shown} rows
  */
 
@@ -32,7 +33,7 @@ const KINDS = {
   },
   drives: {
     label: "Disks",
-    columns: columns(["disk", "name"], ["time", "bar"], ["latency", "figure"], ["traffic", "figure"], ["busy", "figure"]),
+    columns: columns(["disk", "name"], ["time", "bar"], ["traffic", "figure"], ["busy", "figure"]),
     rows: ({ diskIo }, before) => driveRows(diskIo, before),
   },
   links: {
@@ -42,7 +43,8 @@ const KINDS = {
   },
   load: {
     label: "Time waited for",
-    columns: columns(["what", "name"], ["share", "bar"], ["now", "figure"], ["over 5 minutes", "figure"]),
+    columns: columns(["waited for", "name"], ["", "bar"], ["now", "figure"], ["5 min", "figure"]),
+    headed: true,
     rows: ({ pressure }) => ({ shown: waitRows(pressure), folded: [], name: "" }),
   },
   sensors: {
@@ -83,9 +85,9 @@ export function cpuText(cpu) {
 /** All of it on the page. */
 export class Details {
   #cores = new Cores(/** @type {Element} */ (document.querySelector("#cpu .cores")));
-  #lists = Object.entries(KINDS).map(([id, { label, columns: wanted, rows }]) => {
+  #lists = Object.entries(KINDS).map(([id, { label, columns: wanted, headed, rows }]) => {
     const place = /** @type {HTMLElement} */ (byId(id).querySelector(".list"));
-    return { list: new List(place, wanted, { label }), rows };
+    return { list: new List(place, wanted, { label, headed }), rows };
   });
 
   /** @param {any} data in full detail */
@@ -107,6 +109,7 @@ export class Details {
  */
 function extra(id, text) {
   const element = /** @type {HTMLElement} */ (byId(id).querySelector(".extra"));
-  say(element, text);
+  // A line ends between two figures, never within one.
+  say(element, text.split(" · ").map((part) => part.replaceAll(" ", "\u00a0")).join(" · "));
   element.title = text;
 }

@@ -5,14 +5,17 @@
  * @import { Shown } from "./list.js"
  */
 
-import { latency, percent, rate, size } from "./figures.js";
+import { latency, percent, plain, rate, size } from "./figures.js";
 import { fold, foldName, ranked } from "./order.js";
 
 /** From this part on a file system is called full. */
 const FULL = 90;
+/** From so many milliseconds on a disk is slow. */
+const SLOW = 10;
+const WORDS = { timeout: "no answer", error: "unreadable", gone: "gone" };
 /** Less than that, in bytes per second, is idle. */
 const MURMUR = 1024;
-const MOST = { volumes: 4, drives: 3, links: 3 };
+const MOST = { volumes: 4, drives: 2, links: 2 };
 
 /** @param {...(number | null | undefined)} numbers the sum of those that are known, null if none is */
 export function sum(...numbers) {
@@ -53,7 +56,7 @@ export function volumeRows(volumes, before) {
 function volumeRow(volume) {
   const { id, device, fsType, mounts, total, free, usage, inodesUsage, readOnly, status } = volume;
   const byInodes = (inodesUsage ?? 0) > (usage ?? 0) && inodesUsage >= FULL;
-  const word = { timeout: "no answer", error: "unreadable", gone: "gone" }[status] ?? (readOnly ? "read only" : "");
+  const word = WORDS[/** @type {keyof typeof WORDS} */ (status)] ?? (readOnly ? "read only" : "");
   const left = byInodes ? `inodes ${percent(inodesUsage)}` : free == null ? "" : `${size(free)} left`;
   const full = fullness(volume);
   return {
@@ -62,7 +65,7 @@ function volumeRow(volume) {
     cells: [
       { text: placeOf(volume), title: [device, fsType, ...mounts, size(total)].join(" · ") },
       { share: full },
-      word && status !== "ok" ? word : readOnly ? `${word}` : left,
+      word || left,
       percent(usage),
     ],
   };
@@ -89,15 +92,19 @@ export function driveRows(drives, before) {
 /** @param {any} drive */
 function driveRow(drive) {
   const { device, busy, readLatencyMs, writeLatencyMs, readsPerSec, writesPerSec } = drive;
-  const slowest = Math.max(readLatencyMs ?? -1, writeLatencyMs ?? -1);
+  const slowest = Math.max(readLatencyMs ?? 0, writeLatencyMs ?? 0);
   const operations = sum(readsPerSec, writesPerSec);
+  const title = [
+    device,
+    operations != null && `${plain(Math.round(operations))} operations/s`,
+    `a read takes ${latency(readLatencyMs)}, a write ${latency(writeLatencyMs)}`,
+  ];
   return {
     key: device,
     high: (busy ?? 0) >= FULL,
     cells: [
-      { text: device, title: operations == null ? device : `${device} · ${Math.round(operations)} operations/s` },
+      { text: device, title: title.filter(Boolean).join(" · "), quiet: slowest >= SLOW ? latency(slowest) : "" },
       { share: busy ?? 0 },
-      slowest < 0 ? "" : latency(slowest),
       rate(trafficOf(drive)),
       percent(busy),
     ],

@@ -68,6 +68,15 @@ export function percent(share) {
 }
 
 /**
+ * Say a share of one processor: of many programs it is less than a percent.
+ *
+ * @param {number | null} [share]
+ */
+export function fine(share) {
+  return share == null ? UNKNOWN : `${tenths(share)} %`;
+}
+
+/**
  * Say how long something takes.
  *
  * @param {number | null} [ms]

@@ -63,8 +63,13 @@ function waiting({ data, over, processes }) {
     { kind: "memory", stall: memory, from: 5, name: "memory", more: memoryUser(processes) },
     { kind: "cpu", stall: cpu, from: 25, name: "a processor", more: cpuUser(processes) },
   ].map(({ kind, stall, from, name, more }) => {
-    const all = kind !== "cpu" && (stall?.full ?? 0) >= from ? `, ${percent(stall.full)} of it with nothing else to do` : "";
-    return { kind, severity: (stall?.some ?? 0) / from, text: `Waiting for ${name} ${percent(stall?.some)} of ${over}${all}`, more };
+    const all = kind !== "cpu" && (stall?.full ?? 0) >= from && `all work stood still ${percent(stall.full)}`;
+    return {
+      kind,
+      severity: (stall?.some ?? 0) / from,
+      text: `Waiting for ${name} ${percent(stall?.some)} of ${over}`,
+      more: [all, more].filter(Boolean).join(", "),
+    };
   });
 }
 

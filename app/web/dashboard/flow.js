@@ -83,7 +83,7 @@ export class Flow {
     this.#say(".top", size(max));
     this.#say(".bottom", size(max));
     this.#say(".past", `${past} ago`);
-    this.#say(".range", `max ${highs.map(rate).join(" · ")}`);
+    this.#say(".range", `max ${highs.map(size).join(" · ")}`);
     this.#chart.mirror(both, { ...time, max });
     const said = ways.map((way, at) => `${way} up to ${rate(highs[at])}`).join(", ");
     this.#chart.describe(`${name} over the last ${past}: ${said}`);

@@ -21,7 +21,7 @@ export class List {
   /**
    * @param {HTMLElement} place
    * @param {Column[]} columns
-   * @param {{ label: string, sorted?: (by: string) => void }} options see `Table`
+   * @param {{ label: string, headed?: boolean, sorted?: (by: string) => void }} options see `Table`
    */
   constructor(place, columns, options) {
     this.#top = new Table(place, columns, options);

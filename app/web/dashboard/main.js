@@ -6,7 +6,7 @@ import { Bottleneck } from "./bottleneck.js";
 import { Channels } from "./channels.js";
 import { Connection, isLate } from "./connection.js";
 import { Details } from "./details.js";
-import { duration } from "./figures.js";
+import { duration, plain } from "./figures.js";
 import { firstLook } from "./first.js";
 import { Flow, FLOWS } from "./flow.js";
 import { IntervalSwitch } from "./interval.js";
@@ -116,7 +116,8 @@ function draw() {
   for (const flow of flows) flow.show(series, { ...time, end });
   const { data } = newest;
   if (data.network) details.show(data);
-  const over = `the last ${series.intervalMs / 1000} s`;
+  const seconds = series.intervalMs / 1000;
+  const over = seconds === 1 ? "the last second" : `the last ${plain(seconds)} s`;
   bottleneck.show({ data, over, processes: tenants.processes });
   if (!painted) requestAnimationFrame(() => setTimeout(markPainted));
   painted = true;

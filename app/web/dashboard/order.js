@@ -1,8 +1,8 @@
 // @ts-check
 /** What comes first in a list, and what is folded away, without rows that jump about. */
 
-/** So much more than another one has to be there to pass it. */
-const BAND = 2;
+/** An item has to be so much busier than another one to pass it. */
+const LEAD = 1.2;
 
 /**
  * The busiest first. Of two that are about as busy, the one that was before the other stays so.
@@ -10,24 +10,25 @@ const BAND = 2;
  * @template Item
  * @param {Item[]} items
  * @param {(item: Item) => string} key names an item
- * @param {(item: Item) => number} weight how busy it is; 0 and below is not at all
+ * @param {(item: Item) => number} weight how busy it is, 0 and up
  * @param {string[]} [before] the keys in the order that they had
  * @returns {Item[]}
  */
 export function ranked(items, key, weight, before = []) {
   const places = new Map(before.map((name, place) => [name, place]));
-  const weighed = items.map((item, index) => ({
-    item,
-    band: bandOf(weight(item)),
-    place: places.get(key(item)) ?? before.length + index,
-  }));
-  weighed.sort((a, b) => b.band - a.band || a.place - b.place);
-  return weighed.map(({ item }) => item);
-}
-
-/** @param {number} weight */
-function bandOf(weight) {
-  return weight > 0 ? Math.floor(Math.log(weight) / Math.log(BAND)) : -Infinity;
+  const weighed = items.map((item) => ({ item, weight: weight(item), place: places.get(key(item)) }));
+  const known = weighed.filter(({ place }) => place !== undefined);
+  known.sort((a, b) => Number(a.place) - Number(b.place));
+  const strangers = weighed.filter(({ place }) => place === undefined);
+  /** @type {typeof weighed} */
+  const order = [];
+  for (const each of [...known, ...strangers]) {
+    const lead = each.place === undefined ? 1 : LEAD;
+    let at = order.length;
+    while (at && each.weight > lead * order[at - 1].weight) at -= 1;
+    order.splice(at, 0, each);
+  }
+  return order.map(({ item }) => item);
 }
 
 /**

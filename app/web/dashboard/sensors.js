@@ -13,7 +13,7 @@ import { fold, ranked } from "./order.js";
 const USUAL_LIMIT = 85;
 /** So near to its limit, in degrees, a sensor is worth a look. */
 const NEAR = 10;
-const MOST = 4;
+const MOST = 4; // the battery with them
 
 /** @param {any} sensor; where it is too warm, in degrees */
 export function limitOf({ high, critical }) {
@@ -61,7 +61,7 @@ export function sensorRows({ temperatures, fans, battery }, before) {
   // Five degrees more have to be there before one passes another.
   const weight = (/** @type {any} */ { item }) => 2 ** (nearness(item) / 5);
   const order = ranked(keyed, ({ key }) => key, weight, before);
-  const { shown, folded } = fold(order, ({ item }) => isWarm(item), MOST);
+  const { shown, folded } = fold(order, ({ item }) => isWarm(item), battery ? MOST - 1 : MOST);
   const turning = keyedBy(fans ?? [], "fan").map(fanRow);
   const names = [
     folded.length && `${folded.length} more ${folded.some(({ item }) => isWarm(item)) ? "sensors" : "cool"}`,

@@ -27,18 +27,17 @@ export class Table {
   /**
    * @param {HTMLElement} place
    * @param {Column[]} columns the first names the row
-   * @param {{ label: string, sorted?: (by: string) => void }} options what the table is called, and
-   *   who is told of a click
+   * @param {{ label: string, headed?: boolean, sorted?: (by: string) => void }} options what the table
+   *   is called, whether its columns need names to be understood, who is told of a click
    */
-  constructor(place, columns, { label, sorted = () => {} }) {
+  constructor(place, columns, { label, headed = false, sorted = () => {} }) {
     this.#columns = columns;
     this.#heads = columns.map((column) => head(column, sorted));
     const table = document.createElement("table");
     const top = table.createTHead();
     const row = top.insertRow();
     row.append(...this.#heads);
-    // Where nothing can be sorted, the figures speak for themselves to whoever sees them.
-    top.classList.toggle("unseen", !columns.some(({ sort }) => sort));
+    top.classList.toggle("unseen", !headed);
     table.setAttribute("aria-label", label);
     table.append(this.#body);
     place.append(table);

@@ -6,10 +6,10 @@
  */
 
 import { trafficOf } from "./devices.js";
-import { count, percent, rate, size } from "./figures.js";
+import { count, fine, percent, plain, rate, size } from "./figures.js";
 
 const MOST = 8;
-/** From that part of one processor on a process is worth the colour. */
+/** What is not said by the figures, by the letter of the state. */
 const STATES = { D: "waits for disk", Z: "zombie", T: "stopped" };
 
 /** What processes can be sorted by. */
@@ -45,7 +45,7 @@ function taskRow(task) {
         quiet: STATES[/** @type {"D"} */ (state)] ?? "",
       },
       { text: user ?? "", title: user ?? "" },
-      percent(cpu),
+      fine(cpu),
       { text: size(memoryBytes), title: percent(memory) },
       rate(trafficOf(task)),
     ],
@@ -54,5 +54,5 @@ function taskRow(task) {
 
 /** @param {any} data of `processes` */
 export function taskSummary({ total, running, threads }) {
-  return `${count(total, "process", "processes")} · ${running} running · ${count(threads, "thread")}`;
+  return `${plain(total)} in all · ${plain(running)} running · ${count(threads, "thread")}`;
 }

@@ -59,7 +59,7 @@ export class Tenants {
     this.#lists = new Map(
       Object.entries(KINDS).map(([name, { label, columns }]) => {
         const place = /** @type {HTMLElement} */ (byId(name).querySelector(".list"));
-        return [name, new List(place, columns, { label, sorted })];
+        return [name, new List(place, columns, { label, sorted, headed: true })];
       }),
     );
     this.#lists.get("processes")?.sortedBy(this.#sort);
