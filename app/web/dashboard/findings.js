@@ -172,7 +172,7 @@ function saturated({ data }) {
   };
   const link = highest(data.network, share);
   if (!link) return [];
-  const text = `Network ${link.interface} ${percent(share(link))} full`;
+  const text = `Network ${link.interface} ${percent(share(link))} full, the link allows ${plain(link.speedMbps)} Mbit/s`;
   return { kind: "network", severity: above(share(link), 80, 90), text, more: rate(loadOf(link)) };
 }
 
