@@ -179,7 +179,11 @@ def drive(device: str, busy: float | None, read: float | None, write: float | No
 
 
 def link(
-    name: str, kind: InterfaceKind, rx: float | None, tx: float | None, **more: Any
+    name: str,
+    kind: InterfaceKind,
+    rx: float | None,
+    tx: float | None,
+    **more: Any,  # noqa: ANN401
 ) -> NetworkInterface:
     known: dict[str, Any] = {
         "up": True,
@@ -249,7 +253,6 @@ def container(number: int, name: str, cpu: float, used: int, **more: Any) -> Con
 def stopped(number: int, name: str) -> Container:
     was = container(number, name, 0, 0, state="exited", status="Exited (0) 3 days ago")
     return evolve(was, cpu=None, memory=None, network=None, io=None, pids=None, age_ms=None)
-
 
 
 # Hosts
@@ -346,12 +349,14 @@ def large(tick: int) -> Full:
 
 def bare(tick: int) -> Full:
     """A host of which nothing is known but what heritage has."""
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("usage_max", "user", "system", "nice", "iowait", "irq", "softirq", "steal")
-        + ("physical_cores", "frequency_MHz", "context_switches_per_sec", "interrupts_per_sec")
-    )
+    shares = ("user", "system", "nice", "iowait", "irq", "softirq", "steal", "usage_max")
+    rates = ("frequency_MHz", "context_switches_per_sec", "interrupts_per_sec")
+    nothing: dict[str, Any] = dict.fromkeys((*shares, *rates, "physical_cores"))
     unknown: dict[str, Any] = dict.fromkeys(
-        ("available", "unused", "buffers", "cached", "shared", "reclaimable", "scope")
+        ["available", "unused", "buffers", "cached", "shared", "reclaimable", "scope"]
+    )
+    silent: dict[str, Any] = dict.fromkeys(
+        ["total", "used", "free", "reserved", "usage", "inodes_usage", "age_ms"]
     )
     return evolve(
         idle(tick),
@@ -359,16 +364,7 @@ def bare(tick: int) -> Full:
         cpu=processors(20.0, [None, None], **nothing),
         memory=main_memory(4 * GIB, GIB, **unknown),
         swap=None,
-        disks=[
-            volume(
-                "/mnt/nfs",
-                0.0,
-                status=VolumeStatus.TIMEOUT,
-                **dict.fromkeys(
-                    ("total", "used", "free", "reserved", "usage", "inodes_usage", "age_ms")
-                ),
-            )
-        ],
+        disks=[volume("/mnt/nfs", 0.0, status=VolumeStatus.TIMEOUT, **silent)],
         disk_io=[drive("vda", None, None, None)],
         network=[link("eth0", InterfaceKind.VIRTUAL, None, None, up=None)],
         temperatures=[Temperature("acpitz", "", None, None, None)],
@@ -418,6 +414,6 @@ BUSY_CONTAINERS = [
     stopped(6, "backup-once"),
 ]
 MANY_CONTAINERS = [
-    *(container(n, f"worker-{n:02}", (n * 17) % 90 + 0.5, (n % 9 + 1) * 90 * MIB) for n in range(34)),
+    *(container(n, f"worker-{n:02}", n * 17 % 90, (n % 9 + 1) * 90 * MIB) for n in range(34)),
     *(stopped(n, f"job-{n}") for n in range(34, 40)),
 ]

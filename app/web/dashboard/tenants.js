@@ -47,6 +47,8 @@ export class Tenants {
   #lists;
   /** @type {Set<string>} */
   #followed = new Set();
+  /** Channels that have nothing to tell at present. */
+  #refused = new Set();
   #sort = "cpu";
 
   /** @type {any} the newest data of `processes`, null before there is any */
@@ -79,7 +81,7 @@ export class Tenants {
   follow(names, interval) {
     for (const name of this.names) {
       const offered = names.includes(name);
-      byId(name).hidden = !offered;
+      byId(name).hidden = !offered || this.#refused.has(name);
       if (offered && !this.#followed.has(name)) this.#subscribe(name, interval);
       else if (!offered && this.#followed.delete(name)) this.#client.unsubscribe(name);
     }
@@ -97,7 +99,7 @@ export class Tenants {
   show({ type, data }) {
     if (!this.#followed.has(type)) return false;
     byId(type).hidden = false;
-    say(byId("absent"), "");
+    if (this.#refused.delete(type)) say(byId("absent"), "");
     if (type === "processes") this.processes = data;
     const list = /** @type {List} */ (this.#lists.get(type));
     if (type === "containers") list.show(containerRows(data, list.keys));
@@ -117,6 +119,7 @@ export class Tenants {
   refuse(name = "", message) {
     if (!this.#followed.has(name)) return false;
     byId(name).hidden = true;
+    this.#refused.add(name);
     if (name === "processes") this.processes = null;
     say(byId("absent"), `No ${name}: ${message}`);
     return true;
