@@ -21,7 +21,6 @@ import { timesOf, waitRows } from "../../app/web/dashboard/waits.js";
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
-const OVER = "the last 5 s";
 
 const cpu = { usage: 20, cores: 4, loadAvg: [1, 1, 1], perCore: [20, 20, 20, 20] };
 const memory = { total: 16 * GIB, used: 4 * GIB, free: 12 * GIB, usage: 25 };
@@ -36,7 +35,7 @@ const stalled = (io = 0, memoryToo = 0, processor = 0) => ({
   cpu: { some: processor }, memory: { some: memoryToo, full: 0 }, io: { some: io, full: io / 2 }, irq: null,
 });
 const sda = { device: "sda", busy: 97, readBytesPerSec: MIB, writeBytesPerSec: 9 * MIB, readLatencyMs: 2, writeLatencyMs: 21 };
-const told = (data, before, processes = null) => judge({ data: { ...nothing, ...data }, over: OVER, processes }, before);
+const told = (data, before, processes = null) => judge({ data: { ...nothing, ...data }, seconds: 5, processes }, before);
 const keys = (rows) => rows.map(({ key }) => key);
 const texts = ({ cells }) => cells.map((cell) => cell.text ?? cell.share ?? cell);
 
@@ -114,8 +113,15 @@ test("each thing that holds a host up is told from the others", () => {
 
 test("standard figures are judged as far as they go", () => {
   const full = { ...standard, disk: { ...disk, usage: 99, free: 2 * GIB } };
-  assert.equal(judge({ data: full, over: OVER }).text, "/ is 99 % full, 2.0 GiB left");
-  assert.equal(judge({ data: standard, over: OVER }).text, "No bottleneck");
+  assert.equal(judge({ data: full, seconds: 5 }).text, "/ is 99 % full, 2.0 GiB left");
+  assert.equal(judge({ data: standard, seconds: 5 }).text, "No bottleneck");
+});
+
+test("a second is too short to say that a program is bound by its core", () => {
+  const data = { ...nothing, cpu: { ...cpu, perCore: [100, 5, 5, 5] } };
+  assert.equal(judge({ data, seconds: 1 }).text, "No bottleneck");
+  const { text } = judge({ data: { ...nothing, pressure: stalled(20) }, seconds: 1 });
+  assert.equal(text, "Waiting for disk 20 % of the last second");
 });
 
 test("an image that is full by nature is no finding", () => {
@@ -130,7 +136,7 @@ test("who uses processors and memory is named, where it is known", () => {
     { name: "java", cpu: null, memoryBytes: 9 * GIB },
   ];
   const [first, ...others] = findings({
-    data: { ...nothing, pressure: stalled(0, 50, 90) }, over: OVER, processes: { items },
+    data: { ...nothing, pressure: stalled(0, 50, 90) }, seconds: 5, processes: { items },
   });
   assert.equal(first.more, "java holds 9.0 GiB");
   assert.equal(others[0].more, "ffmpeg uses 398 % of a core");

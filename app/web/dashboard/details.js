@@ -1,5 +1,10 @@
 // @ts-check
-/** What a message in full detail says beyond the four figures: lists, the cores, the footer. */
+/**
+ * What a message in full detail says beyond the four figures: lists, the cores, the footer.
+ *
+ * @import { Shown } from "./list.js"
+ * @import { Column } from "./table.js"
+ */
 
 import { Cores } from "./cores.js";
 import { costOf, errorsOf } from "./cost.js";
@@ -9,9 +14,6 @@ import { List } from "./list.js";
 import { byId, say } from "./page.js";
 import { hasSensors, sensorRows } from "./sensors.js";
 import { timesOf, waitRows } from "./waits.js";
-
-/** @import { Column } from "./table.js" */
-/** @import { Shown } from "./list.js" */
 
 /**
  * @typedef {object} Kind

@@ -10,7 +10,7 @@
  *
  * @typedef {object} Evidence
  * @property {any} data of `metrics`, in any detail but `simple`
- * @property {string} over the time that it is about, such as "the last 5 s"
+ * @property {number} seconds the time that it is about
  * @property {any} [processes] the data of that channel, if it is known
  */
 
@@ -19,8 +19,12 @@ import { latency, percent, plain, rate, size } from "./figures.js";
 import { limitOf, nameOf } from "./sensors.js";
 
 const MIB = 2 ** 20;
+/** For so many seconds a core has to be busy: for less than that some core always is. */
+const LASTING = 5;
 
-/** @type {((evidence: Evidence) => Finding | Finding[])[]} */
+/** @typedef {Evidence & { over: string }} Case with that time in words */
+
+/** @type {((evidence: Case) => Finding | Finding[])[]} */
 const SUSPICIONS = [
   waiting, restrained, stolen, crowded, cramped, swapping, spinning, full, silent, saturated, hot, alone,
 ];
@@ -31,7 +35,9 @@ const SUSPICIONS = [
  * @param {Evidence} evidence
  */
 export function findings(evidence) {
-  const all = SUSPICIONS.flatMap((suspicion) => suspicion(evidence));
+  const { seconds } = evidence;
+  const over = seconds === 1 ? "the last second" : `the last ${plain(seconds)} s`;
+  const all = SUSPICIONS.flatMap((suspicion) => suspicion({ ...evidence, over }));
   return all.sort((a, b) => b.severity - a.severity);
 }
 
@@ -52,7 +58,7 @@ export function highest(items, value) {
 /**
  * The kernel itself counts the time in which work waited: nothing says it better.
  *
- * @param {Evidence} evidence
+ * @param {Case} evidence
  * @returns {Finding[]}
  */
 function waiting({ data, over, processes }) {
@@ -73,7 +79,7 @@ function waiting({ data, over, processes }) {
   });
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function restrained({ data: { cpu, memory }, over }) {
   return [
     {
@@ -89,25 +95,25 @@ function restrained({ data: { cpu, memory }, over }) {
   ];
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function stolen({ data: { cpu }, over }) {
   const text = `The hypervisor gave others ${percent(cpu.steal)} of ${over}`;
   return { kind: "steal", severity: (cpu.steal ?? 0) / 10, text };
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function crowded({ data: { cpu }, over, processes }) {
   const text = `Processors ${percent(cpu.usage)} busy over ${over}`;
   return { kind: "usage", severity: above(cpu.usage, 80, 90), text, more: cpuUser(processes) };
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function cramped({ data: { memory }, processes }) {
   const text = `Memory ${percent(memory.usage)} used, ${size(memory.free)} left`;
   return { kind: "used", severity: above(memory.usage, 85, 92.5), text, more: memoryUser(processes) };
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function swapping({ data: { swap }, processes }) {
   const traffic = sum(swap?.inBytesPerSec, swap?.outBytesPerSec) ?? 0;
   // Reading back is what somebody waits for.
@@ -119,7 +125,7 @@ function swapping({ data: { swap }, processes }) {
  * Where the kernel does not count who waits, the time says it that processors had nothing else to
  * do; and how busy a disk is, which means less, as many can do several things at once.
  *
- * @param {Evidence} evidence
+ * @param {Case} evidence
  */
 function spinning({ data, over, processes }) {
   if (data.pressure?.io) return [];
@@ -141,7 +147,7 @@ function spinning({ data, over, processes }) {
   ];
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function full({ data: { disks, disk } }) {
   const all = disks ?? [{ id: disk.path, mounts: [disk.path], device: "", usage: disk.usage, free: disk.free }];
   return all.map((/** @type {any} */ volume) => {
@@ -154,7 +160,7 @@ function full({ data: { disks, disk } }) {
   });
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function silent({ data: { disks } }) {
   return (disks ?? [])
     .filter((/** @type {any} */ { status }) => status === "timeout" || status === "error")
@@ -164,7 +170,7 @@ function silent({ data: { disks } }) {
     });
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function saturated({ data }) {
   const share = (/** @type {any} */ link) => {
     const most = Math.max(link.rxBytesPerSec ?? 0, link.txBytesPerSec ?? 0);
@@ -176,7 +182,7 @@ function saturated({ data }) {
   return { kind: "network", severity: above(share(link), 80, 90), text, more: rate(loadOf(link)) };
 }
 
-/** @param {Evidence} evidence */
+/** @param {Case} evidence */
 function hot({ data: { temperatures } }) {
   const sensor = highest(temperatures, (each) => (each.celsius ?? 0) / limitOf(each));
   if (!sensor) return [];
@@ -187,12 +193,12 @@ function hot({ data: { temperatures } }) {
 /**
  * A program of one thread is bound by one core, while all the others have time.
  *
- * @param {Evidence} evidence
+ * @param {Case} evidence
  */
-function alone({ data: { cpu }, over, processes }) {
+function alone({ data: { cpu }, seconds, over, processes }) {
   const cores = cpu.perCore ?? [];
   const top = Math.max(...cores, 0);
-  const isAlone = cores.length > 1 && cpu.usage < 60 && top >= 97;
+  const isAlone = seconds >= LASTING && cores.length > 1 && cpu.usage < 60 && top >= 97;
   // Always the last to be named: nothing else may be wrong.
   const text = `Core ${cores.indexOf(top)} is ${percent(top)} busy over ${over}, the others have time`;
   return { kind: "core", severity: isAlone ? 1 : 0, text, more: cpuUser(processes) };

@@ -6,7 +6,7 @@ import { Bottleneck } from "./bottleneck.js";
 import { Channels } from "./channels.js";
 import { Connection, isLate } from "./connection.js";
 import { Details } from "./details.js";
-import { duration, plain } from "./figures.js";
+import { duration } from "./figures.js";
 import { firstLook } from "./first.js";
 import { Flow, FLOWS } from "./flow.js";
 import { IntervalSwitch } from "./interval.js";
@@ -116,9 +116,8 @@ function draw() {
   for (const flow of flows) flow.show(series, { ...time, end });
   const { data } = newest;
   if (data.network) details.show(data);
-  const seconds = series.intervalMs / 1000;
-  const over = seconds === 1 ? "the last second" : `the last ${plain(seconds)} s`;
-  bottleneck.show({ data, over, processes: tenants.processes });
+  tenants.draw();
+  bottleneck.show({ data, seconds: series.intervalMs / 1000, processes: tenants.processes });
   if (!painted) requestAnimationFrame(() => setTimeout(markPainted));
   painted = true;
 }
@@ -145,7 +144,7 @@ on("gap", (gap) => {
   lacking ||= !HOLES.includes(gap.reason);
 });
 on("message", (message) => {
-  if (message.type !== "metrics") return tenants.show(message) || channels.show(message);
+  if (message.type !== "metrics") return tenants.take(message) || channels.show(message);
   series.push(message);
   if (lacking) look();
   lacking = false;
@@ -155,7 +154,9 @@ on("message", (message) => {
   draw();
 });
 on("error", ({ code, channel, message }) => {
-  if (code === "INVALID_MESSAGE" && detail === "full") settle();
+  // It names the channel in words alone.
+  const isRefused = code === "INVALID_MESSAGE" && /^detail: .* channel metrics/.test(message);
+  if (isRefused && detail === "full") settle();
   else if (!tenants.refuse(channel, message) && !channels.refuse(channel, message)) {
     connection.refusal = message;
   }

@@ -32,12 +32,13 @@ export class Table {
    */
   constructor(place, columns, { label, headed = false, sorted = () => {} }) {
     this.#columns = columns;
-    this.#heads = columns.map((column) => head(column, sorted));
+    this.#heads = columns.map((column) => head(column, headed, sorted));
     const table = document.createElement("table");
     const top = table.createTHead();
     const row = top.insertRow();
     row.append(...this.#heads);
-    top.classList.toggle("unseen", !headed);
+    // Who does not see the figures is told what they are all the same.
+    top.classList.toggle("bare", !headed);
     table.setAttribute("aria-label", label);
     table.append(this.#body);
     place.append(table);
@@ -85,14 +86,18 @@ export class Table {
 
 /**
  * @param {Column} column
+ * @param {boolean} headed
  * @param {(by: string) => void} sorted
  */
-function head({ name, kind, sort, title, wide }, sorted) {
+function head({ name, kind, sort, title, wide }, headed, sorted) {
   const cell = document.createElement("th");
   cell.scope = "col";
   dress(cell, kind, wide);
   if (!sort) {
-    cell.textContent = name;
+    const text = document.createElement("span");
+    text.textContent = name;
+    text.classList.toggle("unseen", !headed);
+    cell.append(text);
     return cell;
   }
   const button = document.createElement("button");

@@ -3,6 +3,8 @@
  * Who lives on the host: processes and containers, from the channels of these names.
  *
  * @import { Client } from "../client/client.js"
+ * @import { Shown } from "./list.js"
+ * @import { Column } from "./table.js"
  */
 
 import { containerRows, containerSummary } from "./containers.js";
@@ -12,8 +14,6 @@ import { taskRows, taskSummary } from "./tasks.js";
 
 /** To look at all of them costs the server: not more often, in milliseconds. */
 const LEAST_INTERVAL = 5000;
-
-/** @import { Column } from "./table.js" */
 
 const TRAFFIC = "read from disks and written to them";
 /** @type {Record<string, { label: string, columns: Column[] }>} by channel and id of the panel */
@@ -51,8 +51,8 @@ export class Tenants {
   #refused = new Set();
   #sort = "cpu";
 
-  /** @type {any} the newest data of `processes`, null before there is any */
-  processes = null;
+  /** @type {Map<string, any>} the newest data of each */
+  #data = new Map();
 
   /** @param {Client} client */
   constructor(client) {
@@ -93,20 +93,40 @@ export class Tenants {
   }
 
   /**
+   * The newest data of `processes`, if there is any.
+   *
+   * @returns {any}
+   */
+  get processes() {
+    return this.#data.get("processes");
+  }
+
+  /**
    * @param {{ type: string, data: any }} message of any channel
    * @returns {boolean} whether the channel is one of these
    */
-  show({ type, data }) {
+  take({ type, data }) {
     if (!this.#followed.has(type)) return false;
+    this.#data.set(type, data);
     byId(type).hidden = false;
     if (this.#refused.delete(type)) say(byId("absent"), "");
-    if (type === "processes") this.processes = data;
-    const list = /** @type {List} */ (this.#lists.get(type));
-    if (type === "containers") list.show(containerRows(data, list.keys));
-    else this.#sortBy(this.#sort);
-    const summary = type === "containers" ? containerSummary(data) : taskSummary(data);
-    say(/** @type {Element} */ (byId(type).querySelector(".more")), summary);
+    this.draw();
     return true;
+  }
+
+  /** Show what is new, unless nobody looks. */
+  draw() {
+    if (document.hidden) return;
+    const containers = this.#data.get("containers");
+    if (this.processes) {
+      this.#show("processes", taskSummary(this.processes), {
+        shown: taskRows(this.processes, this.#sort), folded: [], name: "",
+      });
+    }
+    if (containers) {
+      const before = this.#lists.get("containers")?.keys ?? [];
+      this.#show("containers", containerSummary(containers), containerRows(containers, before));
+    }
   }
 
   /**
@@ -120,7 +140,7 @@ export class Tenants {
     if (!this.#followed.has(name)) return false;
     byId(name).hidden = true;
     this.#refused.add(name);
-    if (name === "processes") this.processes = null;
+    this.#data.delete(name);
     say(byId("absent"), `No ${name}: ${message}`);
     return true;
   }
@@ -137,8 +157,17 @@ export class Tenants {
   /** @param {string} by */
   #sortBy(by) {
     this.#sort = by;
-    const list = this.#lists.get("processes");
-    list?.sortedBy(by);
-    if (this.processes) list?.show({ shown: taskRows(this.processes, by), folded: [], name: "" });
+    this.#lists.get("processes")?.sortedBy(by);
+    this.draw();
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} summary
+   * @param {Shown} shown
+   */
+  #show(name, summary, shown) {
+    this.#lists.get(name)?.show(shown);
+    say(/** @type {Element} */ (byId(name).querySelector(".more")), summary);
   }
 }
