@@ -299,7 +299,7 @@ async def _turn(times: int) -> None:
 
 TestHopping = Hopping.TestCase
 TestHopping.settings = settings(
-    max_examples=1000 if THOROUGH else 40,
+    max_examples=1000 if THOROUGH else 50,
     stateful_step_count=60 if THOROUGH else 25,
     derandomize=not THOROUGH,
     database=None,
