@@ -54,10 +54,7 @@ class FuseMount:
         options = f"fd={self._device},rootmode={stat.S_IFDIR:o},user_id=0,group_id=0,allow_other"
         if "." in self.kind:
             options += f",subtype={self.kind.partition('.')[2]}"
-        _mount(b"pulsewire-test", self.path, self.kind.partition(".")[0], options)
-        self._start()
-
-    def _start(self) -> None:
+        mount_or_skip("pulsewire-test", self.path, self.kind.partition(".")[0], options)
         self._thread = threading.Thread(target=self._serve, name=f"fuse {self.path}", daemon=True)
         self._thread.start()
 
@@ -137,22 +134,21 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _mount(source: bytes, target: Path, kind: str, options: str) -> None:
-    if _libc().mount(source, os.fsencode(target), kind.encode(), 0, options.encode()):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(target))
+def mount_or_skip(source: str, target: Path, kind: str, options: str) -> None:
+    """Mount a file system; skip the test where that is not allowed."""
+    if _libc().mount(source.encode(), os.fsencode(target), kind.encode(), 0, options.encode()):
+        pytest.skip(f"needs root to mount: {os.strerror(ctypes.get_errno())}")
 
 
 @contextlib.contextmanager
 def fuse_mount(path: Path, kind: str = "fuse.test") -> Iterator[FuseMount]:
     """Mount an empty file system at a new folder; skip the test where that is not possible."""
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        pytest.skip(f"needs root and {DEVICE}")
     path.mkdir()
     mounted = FuseMount(path, kind)
     try:
-        try:
-            mounted.mount()
-        except OSError as error:
-            pytest.skip(f"needs root and FUSE: {error}")
+        mounted.mount()
         yield mounted
     finally:
         mounted.unmount()
