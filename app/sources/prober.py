@@ -233,9 +233,8 @@ _ending: list[subprocess.Popen[bytes]] = []
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End it, and do not wait for that."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+    for pipe in filter(None, (process.stdin, process.stdout)):
+        pipe.close()
     process.kill()
     _ending.append(process)
     _reap()
