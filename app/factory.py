@@ -33,7 +33,8 @@ def create_hub(
     settings: Settings, sources: Iterable[Source], *, epoch: str | None = None
 ) -> Broadcaster:
     """Make the hub that the settings ask for."""
-    return Broadcaster(
+    sources = list(sources)
+    hub = Broadcaster(
         sources,
         HubSettings(
             host=socket.gethostname(),
@@ -46,6 +47,10 @@ def create_hub(
             epoch=epoch,
         ),
     )
+    for source in sources:
+        if isinstance(source, HostSource):
+            source.watch(hub.vitals)
+    return hub
 
 
 def create_app(settings: Settings, hub: Broadcaster | None = None) -> Starlette:

@@ -6,23 +6,27 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import attrs
+import orjson
 import psutil
 import pytest
 from attrs import define
 
 from app.core.clock import Clock
 from app.core.source import Source, Window
-from app.sources.host import RARELY_S, DiskSpace, HostSample, HostSource, Machine
+from app.sources.host import RARELY_S, HostSource
+from app.sources.machine import Machine
+from app.sources.sample import HostSample
+from schema.codec import encode
+from schema.cursor import Cursor
 from schema.fields import Detail
-from schema.metrics import MetricsMessage, Simple, Standard
+from schema.metrics import Full, MetricsMessage, Simple, Standard
 
 # What other programs may take or give back between two looks at a shared machine, in bytes.
 STIR = 256 * 2**20
@@ -97,17 +101,6 @@ def test_uptime_is_what_the_kernel_says() -> None:
     assert uptime == round(uptime, 2)
 
 
-def test_uptime_is_the_boot_clock_where_there_is_no_proc(tmp_path: Path) -> None:
-    """Suspended time included, which the monotonic clock leaves out."""
-    machine = Machine(uptime_file=tmp_path / "uptime")
-    earlier, uptime, later = boot_clock(), machine.uptime(), boot_clock()
-    assert earlier <= uptime <= later
-
-
-def boot_clock() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 def kernel_uptime() -> float:
     return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
 
@@ -157,12 +150,6 @@ def kernel_times() -> tuple[int, int]:
     return user + nice + system + irq + softirq + steal, idle + iowait
 
 
-def test_processors_are_those_behind_the_counters() -> None:
-    """Not those that this process may run on, which can be fewer."""
-    lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
-    assert Machine().processors() == sum(line.startswith("cpu") for line in lines) - 1
-
-
 # ---- as a source
 
 
@@ -170,13 +157,39 @@ def test_it_is_a_source_of_the_metrics_channel() -> None:
     """What the core asks of it, and the shapes that it renders."""
     source: Source = HostSource()
     assert (source.channel, source.message, source.always) == ("metrics", MetricsMessage, True)
-    assert source.details == (Detail.SIMPLE, Detail.STANDARD)
+    assert source.details == (Detail.SIMPLE, Detail.STANDARD, Detail.FULL)
     samples = [source.sample(), source.sample()]
     window = Window(samples, 1.0)
-    simple, full = (source.render(window, detail) for detail in source.details)
-    assert simple == Simple(full.cpu.usage, full.memory.usage, full.disk.usage, full.uptime)
-    with pytest.raises(KeyError):
-        source.render(window, Detail.FULL)
+    simple, plain, full = (source.render(window, detail) for detail in source.details)
+    assert isinstance(plain, Standard)
+    assert isinstance(full, Full)
+    assert simple == Simple(plain.cpu.usage, plain.memory.usage, plain.disk.usage, plain.uptime)
+
+
+def test_full_is_standard_and_more() -> None:
+    """Whatever standard has, it has too, with the same values."""
+    source = HostSource()
+    window = Window([source.sample(), source.sample()], 1.0)
+    plain, full = (
+        message(source.render(window, detail)) for detail in (Detail.STANDARD, Detail.FULL)
+    )
+    assert within(plain, full)
+    assert list(full)[: len(plain)] == list(plain)
+
+
+def message(payload: object) -> dict[str, Any]:
+    """Give the data of a payload as it is sent."""
+    assert isinstance(payload, Simple | Standard | Full)
+    body = orjson.loads(encode(MetricsMessage(0, Cursor("e", 1), "h", 1000, 1000, payload)))
+    data: dict[str, Any] = body["data"]
+    return data
+
+
+def within(part: object, whole: object) -> bool:
+    """Tell whether all keys of one object are in another, at any depth, with the same values."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and within(value, whole[key]) for key, value in part.items())
+    return part == whole
 
 
 def test_rendering_is_pure() -> None:
@@ -214,7 +227,7 @@ def test_counters_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     before = psutil.cpu_times()
     after = before._replace(user=before.user + 0.25, idle=before.idle + 0.75)
     reordered = namedtuple("reordered", reversed(before._fields))  # type: ignore[misc] # noqa: PYI024
-    source, samples = HostSource(), []
+    source, samples = HostSource(machine=Machine(root=Path("/nowhere"))), []
     for times in (before, after):
         shown = reordered(**times._asdict())
         both = {False: shown, True: [shown]}
@@ -240,45 +253,73 @@ def fail(*_: object, **__: object) -> None:
     raise RuntimeError("out of order")
 
 
-# What is asked of the system, and which of a sample's figures come of it.
-GROUPS = {
-    "psutil.cpu_times": "cpu",
-    "psutil.cpu_count": "cores",
-    "os.getloadavg": "load_avg",
-    "psutil.virtual_memory": "memory",
-    "os.statvfs": "disk",
-    "pathlib.Path.read_text": "uptime",
-    "socket.gethostname": "hostname",
-}
-groups = pytest.mark.parametrize(("asked", "figure"), GROUPS.items())
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Make a place with a `proc` of its own, as this machine has it at this moment."""
+    (tmp_path / "proc").mkdir()
+    for name in ("stat", "meminfo", "vmstat", "uptime"):
+        text = Path("/proc", name).read_bytes()
+        (tmp_path / "proc" / name).write_bytes(text)
+    return tmp_path
+
+
+# What is asked of the system, or read, which of a sample's figures come of it, and by which key a
+# message tells that it failed.
+GROUPS = [
+    ("stat", "cpu", "cpu"),
+    ("psutil.cpu_count", "cores", "cpu.cores"),
+    ("os.getloadavg", "load_avg", "cpu.loadAvg"),
+    ("meminfo", "memory", "memory"),
+    ("os.statvfs", "disk", "disk"),
+    ("uptime", "uptime", "uptime"),
+    ("socket.gethostname", "hostname", "hostname"),
+]
+groups = pytest.mark.parametrize(("asked", "figure", "key"), GROUPS)
+
+
+@contextmanager
+def broken(asked: str, root: Path) -> Iterator[None]:
+    """Let a question fail, or a file of `proc` hold nonsense."""
+    file = root / "proc" / asked
+    if not file.exists():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asked, fail)
+            yield
+        return
+    text = file.read_bytes()
+    file.write_bytes(b"out of order\n")
+    yield
+    file.write_bytes(text)
 
 
 @groups
 def test_a_figure_that_was_never_read_fails_the_sample(
-    monkeypatch: pytest.MonkeyPatch, asked: str, figure: str
+    root: Path, asked: str, figure: str, key: str
 ) -> None:
     """No figure is made up, and the source works once the machine answers."""
-    source = HostSource()
-    with monkeypatch.context() as patch:
-        patch.setattr(asked, fail)
-        with pytest.raises(RuntimeError, match="out of order"):
-            source.sample()
+    source = HostSource(machine=Machine(root=root))
+    wrong = pytest.raises((RuntimeError, ValueError), match=rf"out of order|proc/{asked}: ")
+    with broken(asked, root), wrong:
+        source.sample()
     assert getattr(source.sample(), figure) is not None
 
 
 @groups
 def test_a_figure_that_cannot_be_read_again_keeps_its_last_value(
-    monkeypatch: pytest.MonkeyPatch, asked: str, figure: str
+    root: Path, asked: str, figure: str, key: str
 ) -> None:
-    """A sample is taken all the same."""
+    """A sample is taken all the same, and tells which group is not what it should be."""
     hand = HandClock()
-    source = HostSource(machine=Machine(clock=hand.clock()))
+    source = HostSource(machine=Machine(hand.clock(), root))
     first = source.sample()
-    with monkeypatch.context() as patch:
-        patch.setattr(asked, fail)
+    with broken(asked, root):
         hand.now += RARELY_S
         second = source.sample()
+    third = source.sample()
     assert getattr(second, figure) == getattr(first, figure)
+    codes = [{failure.group: failure.code for failure in s.errors} for s in (first, second, third)]
+    assert codes[1][key] in {"RuntimeError", "ValueError"}
+    assert key not in codes[0].keys() | codes[2].keys()
 
 
 def test_the_log_tells_once_that_a_figure_cannot_be_read_and_once_that_it_can(
@@ -312,49 +353,15 @@ def test_name_and_cores_are_read_once_a_minute(
     hand = HandClock()
     source = HostSource(machine=Machine(clock=hand.clock()))
     first = getattr(source.sample(), figure)
-    monkeypatch.setattr(asked, lambda: "another")
+    monkeypatch.setattr(asked, lambda **_: "another")
     hand.now += RARELY_S - 0.1
     assert getattr(source.sample(), figure) == first
     hand.now += 0.1
     assert getattr(source.sample(), figure) == "another"
 
 
-def test_a_machine_without_cores_or_memory_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_cores_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """What psutil gives where it does not know is no figure."""
     monkeypatch.setattr(psutil, "cpu_count", lambda: None)
     with pytest.raises(OSError, match="cores"):
         Machine().cores()
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=0, available=0))
-    with pytest.raises(ValueError, match="memory"):
-        Machine().memory()
-
-
-@pytest.mark.parametrize(("available", "free"), [(-1, 0), (600, 600), (2000, 1000)])
-def test_available_memory_is_part_of_the_total(
-    monkeypatch: pytest.MonkeyPatch, available: int, free: int
-) -> None:
-    """In some containers one is the host's and the other is not."""
-    shown = SimpleNamespace(total=1000, available=available)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: shown)
-    assert Machine().memory().available == free
-
-
-@pytest.mark.parametrize(
-    ("blocks", "bfree", "bavail", "expected"),
-    [
-        (100, 40, 30, DiskSpace("/", 409600, 245760, 122880)),
-        # Below zero, as an unsigned number: root has used what was reserved for it.
-        (100, 2, 2**64 - 5, DiskSpace("/", 409600, 401408, 0)),
-        # More free than there is: a file system that shares another's room.
-        (100, 120, 120, DiskSpace("/", 409600, 0, 491520)),
-        # Without limit.
-        (2**63 - 1, 2**63 - 1, 2**63 - 1, DiskSpace("/", 2**63 - 1, 0, 2**63 - 1)),
-    ],
-)
-def test_sizes_of_odd_file_systems_stay_sizes(
-    monkeypatch: pytest.MonkeyPatch, blocks: int, bfree: int, bavail: int, expected: DiskSpace
-) -> None:
-    """Nothing negative, nothing that no JSON reader could hold."""
-    status = SimpleNamespace(f_blocks=blocks, f_bfree=bfree, f_bavail=bavail, f_frsize=4096)
-    monkeypatch.setattr(os, "statvfs", lambda _: status)
-    assert Machine().disk("/") == expected

@@ -13,9 +13,24 @@ from attrs import evolve, frozen
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.core.clock import Clock
 from app.core.source import Window
-from app.sources.cpu import BUSY, IDLE, CpuMeter, CpuTime, percent, usage_between
-from app.sources.host import DiskSpace, HostSample, HostSource, Kept, MemorySpace
+from app.sources.cpu import (
+    BUSY,
+    IDLE,
+    CpuMeter,
+    CpuTime,
+    Shares,
+    percent,
+    shares_between,
+    usage_between,
+    usage_max,
+)
+from app.sources.host import HostSource
+from app.sources.kept import Groups
+from app.sources.memory import MemorySpace
+from app.sources.sample import HostSample
+from app.sources.space import DiskSpace
 from schema.codec import decode_server, encode
 from schema.cursor import Cursor
 from schema.fields import Detail
@@ -57,7 +72,7 @@ def counted(stream: Iterable[Moment], processors: int = CORES) -> list[CpuTime]:
         lambda: processors,
         lambda: float(shown.moment.time),
     )
-    kept = Kept("processor times", meter, lambda: float(shown.moment.time))
+    kept = Groups(Clock()).kept("cpu", "processor times", meter)
     counts = []
     for shown.moment in stream:
         counts.append(kept())
@@ -354,6 +369,89 @@ def test_processors_that_are_plugged_in_are_noticed() -> None:
         counts.append(meter())
     assert counts[-1].busy - counts[-2].busy == 16_000_000
     assert machine.asked == 2
+
+
+# What time was spent for
+
+
+def test_each_mode_has_its_share() -> None:
+    """All but iowait add up to the usage."""
+    load: Counters = {
+        "user": 20,
+        "nice": 4,
+        "system": 10,
+        "irq": 1,
+        "softirq": 2,
+        "steal": 3,
+        "iowait": 8,
+    }
+    first, last = counted(running([load | {"idle": 352}]))
+    shares = shares_between(first, last)
+    assert shares == Shares(5.0, 1.0, 2.5, 0.25, 0.5, 0.75, 2.0)
+    assert usage_between(first, last) == 10.0
+
+
+@given(st.lists(steps | loads, min_size=1, max_size=10))
+def test_the_busy_modes_add_up_to_the_usage(loads: list[Counters]) -> None:
+    """To the rounding of six figures."""
+    counts = counted(running(loads))
+    for first, last in combinations(counts, 2):
+        *busy, iowait = shares_between(first, last)
+        if iowait is not None:
+            known = [share for share in busy if share is not None]
+            assert sum(known) == pytest.approx(usage_between(first, last), abs=0.04)
+
+
+@given(chaos)
+def test_whatever_counters_do_a_share_is_0_to_100_or_not_known(happenings: list[Event]) -> None:
+    """No spike, and the highest usage is that of no tick that was not."""
+    counts = happen(happenings)
+    for (at, first), (end, last) in combinations(enumerate(counts), 2):
+        assert all(s is None or 0 <= s <= 100 for s in shares_between(first, last))
+        highest = usage_max(counts[at : end + 1])
+        assert usage_between(first, last) <= highest <= 100
+
+
+def test_time_that_moves_back_from_iowait_is_no_share() -> None:
+    """And none of idle time that is not there."""
+    first, last = counted(running([{"user": 100, "idle": 350, "iowait": -50}]))
+    assert shares_between(first, last).iowait == 0.0
+
+
+def test_a_mode_that_the_system_does_not_count_is_not_known() -> None:
+    """The others are."""
+    first, last = (
+        evolve(moment, counters={"user": moment.counters["user"], "idle": moment.counters["idle"]})
+        for moment in running([share(300, 100)])
+    )
+    shares = shares_between(*counted([first, last]))
+    assert (shares.user, shares.iowait, shares.steal) == (57.14, None, None)
+
+
+def test_a_window_in_which_modes_came_or_went_has_no_shares() -> None:
+    """One after that has."""
+    stream = running([share(300, 100)] * 6)
+    for at in (3, 4, 5, 6):
+        stream[at] = (
+            vanish("steal", stream[at - 1])
+            if at == 3
+            else evolve(
+                stream[at], counters={k: v for k, v in stream[at].counters.items() if k != "steal"}
+            )
+        )
+    counts = counted(stream)
+    assert shares_between(counts[0], counts[-1]) == Shares()
+    assert shares_between(counts[-2], counts[-1]).user == 33.33
+    assert usage_between(counts[-2], counts[-1]) == 66.67
+
+
+def test_a_short_burst_is_in_the_mean_and_in_the_highest_tick() -> None:
+    """2 seconds of a minute, on a machine with one processor."""
+    idle: Counters = {"idle": JIFFIES}
+    busy: Counters = {"user": JIFFIES}
+    counts = counted(running([idle] * 29 + [busy] * 2 + [idle] * 29), processors=1)
+    assert usage_between(counts[0], counts[-1]) == 3.33
+    assert usage_max(counts) == 100.0
 
 
 sizes = st.integers(0, 2**63 - 1)

@@ -9,7 +9,9 @@ its two ends, whatever happened in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from attrs import define, field, frozen
 
@@ -27,9 +29,44 @@ LENIENCE = 2
 SLACK_S = 1.0
 
 
+def possible_us(seconds: float) -> float:
+    """Give the most microseconds that one processor can have counted within so many seconds."""
+    return (LENIENCE * seconds + SLACK_S) * MICROSECONDS
+
+
 def percent(part: int, whole: int) -> float:
     """Give a share as 0 to 100 with two decimals; the share of nothing is 0."""
     return round(100 * min(max(part, 0), whole) / whole, 2) if whole > 0 else 0.0
+
+
+class Modes(NamedTuple):
+    """Microseconds by what they were spent for; None for what the system does not count.
+
+    ``iowait`` may shrink, as time moves from it to idle.
+    """
+
+    user: int | None = None
+    nice: int | None = None
+    system: int | None = None
+    irq: int | None = None
+    softirq: int | None = None
+    steal: int | None = None
+    iowait: int | None = None
+
+
+class Shares(NamedTuple):
+    """Percentages of all processors' time by what it was spent for; None for what is not known."""
+
+    user: float | None = None
+    nice: float | None = None
+    system: float | None = None
+    irq: float | None = None
+    softirq: float | None = None
+    steal: float | None = None
+    iowait: float | None = None
+
+
+NO_MODES = Modes()
 
 
 @frozen
@@ -37,12 +74,15 @@ class CpuTime:
     """Time of all processors together, in microseconds, since its source began to count.
 
     ``usage`` is the busy percentage of the newest step in which time passed; before there was
-    one, the mean since boot.
+    one, the mean since boot. ``modes`` is the same time in detail; it begins anew, with another
+    ``life``, when the system counts other modes than before.
     """
 
     busy: int
     idle: int
     usage: float
+    modes: Modes = NO_MODES
+    life: int = 0
 
 
 def usage_between(first: CpuTime, last: CpuTime) -> float:
@@ -52,6 +92,32 @@ def usage_between(first: CpuTime, last: CpuTime) -> float:
     """
     busy, idle = last.busy - first.busy, last.idle - first.idle
     return percent(busy, busy + idle) if busy + idle > 0 else last.usage
+
+
+def usage_max(counts: Sequence[CpuTime]) -> float:
+    """Give the highest mean busy percentage from one count to the next, of two counts at least."""
+    steps = [
+        usage_between(before, after)
+        for before, after in pairwise(counts)
+        if before.busy != after.busy or before.idle != after.idle
+    ]
+    return max(steps, default=counts[-1].usage)
+
+
+def shares_between(first: CpuTime, last: CpuTime) -> Shares:
+    """Give the percentages of all processors' time by what it was spent for.
+
+    None for what was not counted all through. All but ``iowait`` add up to the usage.
+    """
+    total = last.busy + last.idle - first.busy - first.idle
+    if total <= 0 or first.life != last.life:
+        return Shares()
+    return Shares(
+        *(
+            None if before is None or after is None else percent(after - before, total)
+            for before, after in zip(first.modes, last.modes, strict=True)
+        )
+    )
 
 
 @frozen
@@ -77,6 +143,7 @@ class _Step:
     busy: int
     idle: int
     seconds: float
+    modes: Modes
 
     @classmethod
     def between(cls, before: _Reading, after: _Reading) -> _Step | None:
@@ -89,7 +156,8 @@ class _Step:
         ]
         if min([idle, *busy]) < 0:
             return None
-        return cls(sum(busy), idle, after.ended - before.began)
+        passed = {name: value - before.counters[name] for name, value in after.counters.items()}
+        return cls(sum(busy), idle, after.ended - before.began, _modes(passed))
 
 
 @define
@@ -150,7 +218,7 @@ class CpuMeter:
 
     def _fits(self, step: _Step) -> bool:
         """Tell whether the processors had so much time to give."""
-        each = (LENIENCE * step.seconds + SLACK_S) * MICROSECONDS
+        each = possible_us(step.seconds)
         total = step.busy + step.idle
         if total > each * self._processors:
             # Counted when it matters only: some may have been plugged in since.
@@ -160,11 +228,30 @@ class CpuMeter:
     def _add(self, step: _Step) -> CpuTime:
         time = step.busy + step.idle
         usage = percent(step.busy, time) if time else self._count.usage
-        return CpuTime(self._count.busy + step.busy, self._count.idle + step.idle, usage)
+        before = self._count
+        modes, life = step.modes, before.life
+        if _counted(modes) == _counted(before.modes):
+            modes = Modes(*map(_sum, before.modes, modes))
+        else:
+            life += 1
+        return CpuTime(before.busy + step.busy, before.idle + step.idle, usage, modes, life)
+
+
+def _modes(counters: dict[str, int]) -> Modes:
+    return Modes(*map(counters.get, Modes._fields))
+
+
+def _counted(modes: Modes) -> list[bool]:
+    return [time is not None for time in modes]
+
+
+def _sum(known: int | None, passed: int | None) -> int | None:
+    return None if known is None or passed is None else known + passed
 
 
 def _since_boot(reading: _Reading) -> CpuTime:
     busy, idle = reading.total(BUSY), reading.total(IDLE)
     if busy + idle <= 0:
         raise ValueError("the system counts no processor time")
-    return CpuTime(0, 0, percent(busy, busy + idle))
+    begun = _modes(dict.fromkeys(reading.counters, 0))
+    return CpuTime(0, 0, percent(busy, busy + idle), begun)

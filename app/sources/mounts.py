@@ -35,7 +35,8 @@ class Mount:
     """One line of the table.
 
     ``number`` names the file system (``major:minor``), all its mounts have the same; ``root`` is
-    which of its directories is mounted, ``source`` what is: a device, a dataset, a share.
+    which of its directories is mounted, ``source`` what is: a device, a dataset, a share;
+    ``super_options`` are those of the file system itself, such as the controllers of a cgroup.
     """
 
     mount_id: int
@@ -46,6 +47,7 @@ class Mount:
     fs_type: str
     source: str
     read_only: bool
+    super_options: str = field(default="", eq=False)
 
     @property
     def remote(self) -> bool:
@@ -169,6 +171,7 @@ def _mount(line: str) -> Mount:
         fs_type=fs_type,
         source=_unescaped(source),
         read_only="ro" in options.split(",") or "ro" in super_options.split(","),
+        super_options=super_options,
     )
 
 
