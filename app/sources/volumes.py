@@ -21,7 +21,7 @@ GONE_S = 60.0
 
 # Not on any disk, and images, which are always full.
 _NEVER = frozenset(
-    ["autofs", "tmpfs", "ramfs", "devtmpfs", "squashfs", "erofs", "cramfs", "romfs", "iso9660"]
+    ["autofs", "tmpfs", "ramfs", "devtmpfs", "squashfs", "erofs", "cramfs", "iso9660"]
 )
 # Their number of inodes is not fixed, whatever they tell.
 _NO_INODES = frozenset(["btrfs", "zfs"])
