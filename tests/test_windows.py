@@ -260,7 +260,7 @@ def test_no_glitch_and_no_reset_moves_the_figure_of_a_steady_load(
         stream.append(odd)
     steady = mean(dict.fromkeys(load, 0.0), load)
     for first, last in combinations(counted(stream), 2):
-        assert rendered([first, last]) == round(steady, 2)
+        assert usage_between(first, last) == round(steady, 2)
 
 
 def test_a_glitch_costs_no_time() -> None:
