@@ -122,7 +122,7 @@ def test_a_file_system_that_is_mounted_twice_is_one_and_adds_up(tmp_path: Path) 
 def mounted(how: str, what: Path, path: Path) -> Iterator[None]:
     """Mount something at a new folder; skip the test where that is not allowed."""
     path.mkdir()
-    command = ["mount", "-o", how, what, path]
+    command = ["mount", "-o", how, str(what), str(path)]
     made = subprocess.run(command, capture_output=True, check=False, text=True, timeout=20)
     if made.returncode:
         pytest.skip(f"needs root to mount: {made.stderr.strip()}")
@@ -203,7 +203,7 @@ def test_a_program_on_a_device_is_told_of() -> None:
     assert found["8:17"].device == "/dev/sdb1"
 
 
-@pytest.mark.parametrize("fs_type", ["overlay", "tmpfs", "squashfs"])
+@pytest.mark.parametrize("fs_type", ["overlay", "tmpfs", "squashfs", "fuse.fuse-overlayfs"])
 def test_the_root_is_told_of_whatever_it_is(fs_type: str) -> None:
     """In a container, or on a system that was started from an image."""
     (volume,) = volumes(table(f"22 1 0:40 / / rw - {fs_type} odd rw"), remote=False)
