@@ -319,7 +319,7 @@ class Full(Standard):
         hostname: the machine's name for itself.
         swap: swap space; null if it cannot be read.
         disks: file systems, one item for each device, however often it is mounted.
-        disk_io: whole disks, without their partitions.
+        disk_io: whole disks, without their partitions and what is stacked on them (LVM, LUKS, MD).
         network: network interfaces.
         temperatures: sensors; empty if there are none.
         fans: fans; empty if there are none.

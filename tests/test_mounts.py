@@ -132,6 +132,7 @@ def test_the_holder_of_a_path_is_the_nearest_mount_above() -> None:
         ("fuse.mergerfs", "1:2", True, True),
         ("fuse", "pulsewire", False, True),
         ("fuseblk", "/dev/sdb1", False, True),
+        ("autofs", "systemd-1", False, True),
     ],
 )
 def test_another_machine_and_a_program_may_not_answer(

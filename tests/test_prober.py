@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,19 +175,18 @@ def test_a_process_that_takes_no_more_is_given_up(clock: ManualClock) -> None:
     idle = (sys.executable, "-c", "import time; time.sleep(60)")
     prober = Prober(clock.clock.monotonic, idle)
     probe = prober.probe("/" + "x" * 4000, 0.0)
-    for _ in range(1000):
-        probe._asked = None
-        if probe().error is not None:
-            break
-    assert isinstance(probe().error, BlockingIOError)
-    assert none_left()
+    answer = probe()
+    while answer.error is None:
+        probe._asked = None  # as if it had been answered
+        answer = probe()
+    assert isinstance(answer.error, BlockingIOError)
+    assert prober._helper is None
 
 
 def test_the_first_answer_is_waited_for(prober: Prober) -> None:
     """As long as one is willing to."""
     assert prober.probe("/", 10.0).first(PATIENCE_S).told is not None
     assert prober.probe("/none", 10.0).first(PATIENCE_S).error is not None
-    assert prober.probe("/", 10.0).first(0.0) == Answer()
 
 
 # ---- a file system that hangs
@@ -208,14 +208,19 @@ def test_one_that_hangs_is_asked_once_and_told_late(
             clock.now += DEADLINE_S
             assert probe() == evolve(good, late=True)
         assert answered(other).at == clock.now
-        assert (mount.questions, threads(*children())) == (2, 2)
+        assert mount.questions == 2
+        await_threads(2, *children())
         mount.answer()
         assert prober.wait(PATIENCE_S)
         assert probe() == Answer(good.told, clock.now)
 
 
-def threads(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+def await_threads(count: int, pid: int) -> None:
+    """Wait until a process has no more threads than that: one is there for each question."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(list(Path(f"/proc/{pid}/task").iterdir())) > count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_process_that_hangs_is_let_go(prober: Prober, clock: ManualClock, tmp_path: Path) -> None:

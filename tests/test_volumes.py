@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,40 @@ def df(columns: str, path: str) -> list[str]:
     )
 
 
+@pytest.mark.external("mkfs.ext4")
+@pytest.mark.external("mount")
+def test_a_file_system_that_is_mounted_twice_is_one_and_adds_up(tmp_path: Path) -> None:
+    """A real one, on a loop device, with a tenth of it reserved for root."""
+    image, first, second = (tmp_path / name for name in ("image", "first", "second"))
+    with image.open("wb") as file:
+        file.truncate(2**24)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "10", image], check=True, timeout=20)
+    read = Volumes()
+    with mounted("loop", image, first), mounted("bind", first, second):
+        (volume,) = (told for told in render_volumes(read()) if str(first) in told.mounts)
+        total, used, free = map(int, df("size,used,avail", str(first)))
+        assert volume.mounts == [str(first), str(second)]
+        assert (volume.total, volume.used, volume.free) == (total, used, free)
+        assert volume.reserved == total - used - free
+        assert volume.reserved == pytest.approx(2**24 / 10, rel=0.3)
+    (gone,) = (told for told in render_volumes(read()) if told.id == volume.id)
+    assert (gone.status, gone.total) == (VolumeStatus.GONE, total)
+
+
+@contextmanager
+def mounted(how: str, what: Path, path: Path) -> Iterator[None]:
+    """Mount something at a new folder; skip the test where that is not allowed."""
+    path.mkdir()
+    command = ["mount", "-o", how, str(what), str(path)]
+    made = subprocess.run(command, capture_output=True, check=False, text=True, timeout=20)
+    if made.returncode:
+        pytest.skip(f"needs root to mount: {made.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", path], check=True, timeout=20)
+
+
 # ---- which are told of
 
 
@@ -168,7 +203,7 @@ def test_a_program_on_a_device_is_told_of() -> None:
     assert found["8:17"].device == "/dev/sdb1"
 
 
-@pytest.mark.parametrize("fs_type", ["overlay", "tmpfs", "squashfs"])
+@pytest.mark.parametrize("fs_type", ["overlay", "tmpfs", "squashfs", "fuse.fuse-overlayfs"])
 def test_the_root_is_told_of_whatever_it_is(fs_type: str) -> None:
     """In a container, or on a system that was started from an image."""
     (volume,) = volumes(table(f"22 1 0:40 / / rw - {fs_type} odd rw"), remote=False)

@@ -61,8 +61,8 @@ class Mount:
 
     @property
     def risky(self) -> bool:
-        """Whether it may never answer: another machine does, or a program (FUSE)."""
-        return self.remote or self.fs_type.startswith("fuse")
+        """Whether it may never answer: another machine does, or a program (FUSE, automount)."""
+        return self.remote or self.fs_type == "autofs" or self.fs_type.startswith("fuse")
 
 
 @frozen
