@@ -28,7 +28,7 @@ from transports.websocket import WebSocketTransport
 def default_sources(settings: Settings) -> list[Source]:
     """Return the sources of a server; a new channel is one more line here."""
     return [
-        HostSource(disk_path=settings.disk_path),
+        HostSource(settings.disk_path, remote_disks=settings.remote_disks),
         ProcessSource(commands=settings.process_commands),
     ]
 

@@ -130,6 +130,12 @@ class Settings:
         group="Measuring",
         text="The file system whose use is measured, by a path that lies in it.",
     )
+    remote_disks: bool = _option(
+        rules.SWITCH,
+        default=False,
+        group="Measuring",
+        text="Tell also of file systems on other machines and of those that programs make (FUSE).",
+    )
     heartbeat: int = _option(
         rules.whole(1000, 60000, "ms"),
         default=15000,

@@ -24,7 +24,7 @@ class VolumeStatus(StrEnum):
     """How fresh a file system's figures are.
 
     ``timeout``: it does not answer, the last figures stand. ``error``: it cannot be read.
-    ``gone``: it is no longer mounted.
+    ``gone``: it is no longer mounted; told for a minute.
     """
 
     OK = "ok"
@@ -41,7 +41,7 @@ class DiskVolume:
 
     Attributes:
         id: names it as long as it is mounted: the device's number, or the pool.
-        device: what is mounted, such as /dev/sda1.
+        device: what is mounted, such as /dev/sda1; the pool of ZFS, whose datasets are one item.
         fs_type: kind of file system, such as ext4.
         mounts: where it is mounted.
         total: its size.
@@ -75,7 +75,9 @@ class DiskVolume:
 
 @frozen(kw_only=True)
 class DiskIo:
-    """What one whole disk did; each rate is null on first sight and when its counter ran backwards.
+    """What one whole disk did; each rate is null on first sight and when a counter ran backwards.
+
+    Not listed is what passes its traffic on to disks that are: partitions, LVM, LUKS, MD, loop.
 
     Attributes:
         device: name, such as sda or nvme0n1.
@@ -148,9 +150,9 @@ class Temperature:
     """One temperature sensor.
 
     Attributes:
-        sensor: the chip, such as coretemp.
+        sensor: the chip, such as coretemp; with its device where there are several of a kind.
         label: which of its readings; may be empty.
-        celsius: the reading; null if it is impossible (-50 and below, 200 and above).
+        celsius: the reading; null if it is impossible (-50 and below, 200 and above) or fails.
         high: where it is too warm; null if not known or impossible.
         critical: where damage begins; null if not known or impossible.
     """

@@ -22,6 +22,7 @@ from attrs import define, field
 
 DEVICE = "/dev/fuse"
 MNT_DETACH = 2
+PATIENCE_S = 20
 BLOCK = 4096
 # What statfs tells: blocks, free ones, those free for users; inodes, free ones.
 STATFS = (1000, 600, 500, 100, 75)
@@ -35,18 +36,18 @@ _UNANSWERED = {2, 36, 42}  # FORGET, INTERRUPT, BATCH_FORGET
 class FuseMount:
     """An empty file system; ``hang`` makes it take requests and not answer, ``answer`` ends that.
 
-    ``deaf`` makes it not even take them, like a program that is stopped.
+    ``questions`` counts those about its room.
     """
 
     path: Path
     kind: str = "fuse.test"
-    asked: threading.Semaphore = field(factory=lambda: threading.Semaphore(0))
+    questions: int = 0
     _device: int = -1
     _stop: tuple[int, int] = field(factory=os.pipe)
     _hanging: threading.Event = field(factory=threading.Event)
-    _deaf: bool = False
     _unanswered: list[tuple[int, int]] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
+    _asked: threading.Condition = field(factory=threading.Condition)
     _thread: threading.Thread | None = None
 
     def mount(self) -> None:
@@ -54,12 +55,14 @@ class FuseMount:
         options = f"fd={self._device},rootmode={stat.S_IFDIR:o},user_id=0,group_id=0,allow_other"
         if "." in self.kind:
             options += f",subtype={self.kind.partition('.')[2]}"
-        _mount(b"pulsewire-test", self.path, self.kind.partition(".")[0], options)
-        self._start()
-
-    def _start(self) -> None:
+        mount_or_skip("pulsewire-test", self.path, self.kind.partition(".")[0], options)
         self._thread = threading.Thread(target=self._serve, name=f"fuse {self.path}", daemon=True)
         self._thread.start()
+
+    def asked(self, questions: int) -> bool:
+        """Wait until it has been asked so often about its room."""
+        with self._asked:
+            return self._asked.wait_for(lambda: self.questions >= questions, PATIENCE_S)
 
     def hang(self) -> None:
         """Take requests, and answer none."""
@@ -72,12 +75,6 @@ class FuseMount:
             waiting, self._unanswered = self._unanswered, []
             for opcode, unique in waiting:
                 self._reply(opcode, unique)
-
-    def deafen(self) -> None:
-        """Take no more requests at all."""
-        os.write(self._stop[1], b"x")
-        assert self._thread is not None
-        self._thread.join()
 
     def unmount(self) -> None:
         """Unmount lazily and end the connection, so that nothing hangs in it any longer."""
@@ -111,12 +108,14 @@ class FuseMount:
         if opcode in _UNANSWERED:
             return
         with self._lock:
-            if self._hanging.is_set():
+            if self._hanging.is_set() and opcode != _INIT:
                 self._unanswered.append((opcode, unique))
             else:
                 self._reply(opcode, unique)
         if opcode == _STATFS:
-            self.asked.release()
+            with self._asked:
+                self.questions += 1
+                self._asked.notify_all()
 
     def _reply(self, opcode: int, unique: int) -> None:
         error, body = 0, b""
@@ -137,22 +136,21 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _mount(source: bytes, target: Path, kind: str, options: str) -> None:
-    if _libc().mount(source, os.fsencode(target), kind.encode(), 0, options.encode()):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(target))
+def mount_or_skip(source: str, target: Path, kind: str, options: str) -> None:
+    """Mount a file system; skip the test where that is not allowed."""
+    if _libc().mount(source.encode(), os.fsencode(target), kind.encode(), 0, options.encode()):
+        pytest.skip(f"needs root to mount: {os.strerror(ctypes.get_errno())}")
 
 
 @contextlib.contextmanager
 def fuse_mount(path: Path, kind: str = "fuse.test") -> Iterator[FuseMount]:
     """Mount an empty file system at a new folder; skip the test where that is not possible."""
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        pytest.skip(f"needs root and {DEVICE}")
     path.mkdir()
     mounted = FuseMount(path, kind)
     try:
-        try:
-            mounted.mount()
-        except OSError as error:
-            pytest.skip(f"needs root and FUSE: {error}")
+        mounted.mount()
         yield mounted
     finally:
         mounted.unmount()

@@ -95,6 +95,7 @@ def test_without_any_source_the_defaults_hold() -> None:
         tick=1000,
         history=900,
         disk_path="/",
+        remote_disks=False,
         heartbeat=15000,
         max_clients=12000,
         stall_timeout=20.0,

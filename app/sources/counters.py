@@ -8,7 +8,7 @@ went backwards in between gives no rate, never a spike, and never a figure that 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
@@ -39,15 +39,19 @@ class Lives(Generic[Counters]):
     def __call__(self, reading: Mapping[str, Counters]) -> Mapping[str, Counted[Counters]]:
         """Give each thing's counters their life."""
         self._before = {
-            name: Counted(counters, self._life(self._before.get(name), counters))
+            name: _counted(self._before.get(name), counters, self._lives)
             for name, counters in reading.items()
         }
         return self._before
 
-    def _life(self, before: Counted[Counters] | None, now: Counters) -> int:
-        if before is None or not _follows(before.counters, now):
-            return next(self._lives)
-        return before.life
+
+def _counted(
+    before: Counted[Counters] | None, now: Counters, lives: Iterator[int]
+) -> Counted[Counters]:
+    if before is None or not _follows(before.counters, now):
+        return Counted(now, next(lives))
+    # Samples are kept for long, and most things stand still: one object for all of them.
+    return before if before.counters == now else Counted(now, before.life)
 
 
 def _follows(before: Sequence[int | None], now: Sequence[int | None]) -> bool:

@@ -37,6 +37,7 @@ class DiskPath:
         """
         if not self.table().risky(self.path):
             self._probe = None
+            self.prober.collect()  # it may have nobody else who does
             return DiskSpace.of(self.path, self.read(self.path))
         if self._probe is None:
             self._probe = self.prober.probe(self.path, every=0)

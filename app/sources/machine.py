@@ -84,12 +84,13 @@ class Machine:
             OSError: it cannot be read.
             ValueError: it cannot be understood.
         """
+        file = self.proc / "spl/kstat/zfs/arcstats"
         try:
-            text = (self.proc / "spl/kstat/zfs/arcstats").read_text(encoding="ascii")
+            text = file.read_text(encoding="ascii")
         except FileNotFoundError:
             return None
         for line in text.splitlines():
             name, *rest = line.split()
-            if name == "size":
+            if name == "size" and rest[-1].isdecimal():
                 return int(rest[-1])
-        raise ValueError("arcstats: there is no size")
+        raise ValueError(f"{file}: there is no size")

@@ -15,49 +15,13 @@ from typing import Any
 import psutil
 from attrs import define, field, frozen
 
-# As df(1) has them, and what reaches a hypervisor's or another system's files.
+# As df(1) has them, and what reaches a hypervisor's files or, by FUSE, another machine's.
 _REMOTE = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "ncpfs",
-        "afs",
-        "auristorfs",
-        "coda",
-        "ceph",
-        "lustre",
-        "gpfs",
-        "ocfs2",
-        "gfs2",
-        "beegfs",
-        "fhgfs",
-        "pvfs2",
-        "acfs",
-        "ibrix",
-        "panfs",
-        "9p",
-        "virtiofs",
-        "vboxsf",
-        "vmhgfs",
-        "prl_fs",
-        "davfs",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-        "fuse.ceph",
-        "fuse.s3fs",
-        "fuse.rclone",
-        "fuse.gcsfuse",
-        "fuse.blobfuse",
-        "fuse.blobfuse2",
-        "fuse.davfs",
-        "fuse.juicefs",
-        "fuse.seaweedfs",
-        "fuse.mount-s3",
-        "fuse.geesefs",
-    ]
+    (  # noqa: SIM905 - else it is a page
+        "nfs nfs4 cifs smb3 smbfs ncpfs afs auristorfs coda ceph lustre gpfs ocfs2 gfs2 beegfs "
+        "fhgfs acfs ibrix panfs davfs 9p virtiofs vboxsf vmhgfs prl_fs fuse.sshfs fuse.glusterfs "
+        "fuse.ceph fuse.s3fs fuse.rclone fuse.gcsfuse fuse.blobfuse2 fuse.davfs fuse.juicefs"
+    ).split()
 )
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _LINKS_MAX = 40  # as the kernel has it
@@ -97,8 +61,8 @@ class Mount:
 
     @property
     def risky(self) -> bool:
-        """Whether it may never answer: another machine does, or a program (FUSE)."""
-        return self.remote or self.fs_type.startswith("fuse")
+        """Whether it may never answer: another machine does, or a program (FUSE, automount)."""
+        return self.remote or self.fs_type == "autofs" or self.fs_type.startswith("fuse")
 
 
 @frozen

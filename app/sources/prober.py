@@ -7,7 +7,6 @@ the server, which has to end when it is told to. ``probe.py`` is what that proce
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import itertools
 import math
@@ -25,8 +24,6 @@ from attrs import define, evolve, field, frozen
 from app.sources.space import Blocks
 
 DEADLINE_S = 1.0
-# How long its end is waited for; it does not come as long as it hangs.
-_END_S = 0.2
 _PROGRAM = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
     "import probe; probe.serve(0, 1)"
@@ -115,6 +112,8 @@ class Prober:
 
     def collect(self) -> None:
         """Hand out the answers that have come; end the process if nobody asks any longer."""
+        if _ending:
+            _reap()
         if self._helper is None:
             return
         try:
@@ -228,11 +227,19 @@ class _Helper:
         return lines
 
 
+# Processes that were killed and may not have ended: one that hangs does so when it is answered.
+_ending: list[subprocess.Popen[bytes]] = []
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it; what hangs in it stays until it is answered, and holds up nobody."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+    """End it, and do not wait for that."""
+    for pipe in filter(None, (process.stdin, process.stdout)):
+        pipe.close()
     process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_END_S)
+    _ending.append(process)
+    _reap()
+
+
+def _reap() -> None:
+    """Take note of those that have ended, or they would stay on the system's list."""
+    _ending[:] = [process for process in _ending if process.poll() is None]

@@ -21,7 +21,7 @@ GONE_S = 60.0
 
 # Not on any disk, and images, which are always full.
 _NEVER = frozenset(
-    ["autofs", "tmpfs", "ramfs", "devtmpfs", "squashfs", "erofs", "cramfs", "romfs", "iso9660"]
+    ["autofs", "tmpfs", "ramfs", "devtmpfs", "squashfs", "erofs", "cramfs", "iso9660"]
 )
 # Their number of inodes is not fixed, whatever they tell.
 _NO_INODES = frozenset(["btrfs", "zfs"])
@@ -72,11 +72,11 @@ def volumes(mounts: Mounts, *, remote: bool) -> list[Volume]:
 
 def _is_listed(mount: Mount, *, remote: bool) -> bool:
     on_device = not mount.number.startswith("0:") or mount.source.startswith("/dev/")
-    if mount.remote or (mount.risky and not on_device):
-        return remote and mount.fs_type not in _NEVER
-    if mount.path == "/" or mount.fs_type == "zfs":
+    if mount.fs_type == "zfs" or (mount.path == "/" and not mount.remote):
         return True
-    return on_device and mount.fs_type not in _NEVER
+    if mount.fs_type in _NEVER:
+        return False
+    return remote if mount.remote or (mount.risky and not on_device) else on_device
 
 
 def _id(mount: Mount) -> str:
