@@ -132,8 +132,8 @@ class FullCpu(Cpu):
         irq: time in hardware interrupts.
         softirq: time in software interrupts.
         steal: time that the hypervisor gave to others.
-        per_core: busy share of each logical processor, by its number; null for one that is
-            offline.
+        per_core: busy share of each logical processor, by its number; null for one that was
+            offline within the window.
         physical_cores: number of cores without their threads; null if the system does not tell.
         frequency_MHz: mean of the processors' present clock frequencies; null in most virtual
             machines.
@@ -141,8 +141,8 @@ class FullCpu(Cpu):
         interrupts_per_sec: hardware interrupts.
         limit_cores: processors' time that the control group of this process may use, as a number
             of cores (cpu.max, or cfs_quota_us); null if it is not limited.
-        throttled_percent: share of the periods in which the control group was held back; null if
-            it is not limited.
+        throttled_percent: share of the window's scheduling periods in which the control group was
+            held back; null if it is not limited.
     """
 
     usage_max: Percent | None
@@ -295,7 +295,7 @@ class GroupError:
     """A group of figures that cannot be read at present; the others are there all the same.
 
     Attributes:
-        group: the key of ``data`` that it is about.
+        group: the key of ``data`` that it is about, such as swap or cpu.frequencyMHz.
         code: what happened, as the name of an error (EACCES, TIMEOUT, ValueError).
         since_ms: since when.
     """

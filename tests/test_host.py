@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
@@ -19,9 +20,10 @@ import pytest
 from attrs import define
 
 from app.core.clock import Clock
-from app.core.source import Source, Window
-from app.sources.host import RARELY_S, HostSource
+from app.core.source import Resting, Source, Window
+from app.sources.host import HostSource
 from app.sources.machine import Machine
+from app.sources.reader import RARELY_S
 from app.sources.sample import HostSample
 from schema.codec import encode
 from schema.cursor import Cursor
@@ -198,6 +200,25 @@ def test_rendering_is_pure() -> None:
     window = Window([source.sample(), source.sample()], 1.0)
     for detail in source.details:
         assert source.render(window, detail) == HostSource("/").render(window, detail)
+
+
+def test_at_rest_it_holds_nothing() -> None:
+    """No descriptor, no thread; it can be sampled again, and nothing follows from before."""
+    source: Source = HostSource()
+    gc.collect()  # what others left behind
+    before = open_files()
+    first = source.sample()
+    assert open_files() > before
+    assert isinstance(source, Resting)
+    source.rest()
+    # At once, and not when the collector comes to it.
+    assert open_files() == before
+    payload = source.render(Window([first, source.sample()], 1.0), Detail.STANDARD)
+    assert 0 <= payload.cpu.usage <= 100
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_a_sample_cannot_be_changed() -> None:

@@ -1,4 +1,4 @@
-"""The ``metrics`` channel's source: the machine that it runs on, group by group."""
+"""The ``metrics`` channel's source: the machine that it runs on."""
 
 from __future__ import annotations
 
@@ -7,35 +7,14 @@ from typing import ClassVar
 
 from app.core.figures import Vitals
 from app.core.source import Window
-from app.sources.cgroup import ControlGroups
-from app.sources.cores import CoreMeter
-from app.sources.counters import Lives
-from app.sources.cpu import CpuMeter
-from app.sources.diskio import DiskMeter
-from app.sources.diskpath import DiskPath
 from app.sources.full import render_full
-from app.sources.kept import Cached, Groups
-from app.sources.limits import CpuLimitStat, MemoryLimitStat
 from app.sources.machine import Machine
-from app.sources.memory import MemoryStat
-from app.sources.mounts import MountTable
-from app.sources.network import NetMeter
-from app.sources.own import OwnStat
-from app.sources.pressure import PressureStat
-from app.sources.prober import Prober
-from app.sources.procstat import Activity, ProcessorStat
+from app.sources.reader import HostReader
 from app.sources.sample import HostSample
-from app.sources.sensors import Sensors
 from app.sources.standard import render_simple, render_standard
-from app.sources.uptime import UptimeStat
-from app.sources.volumes import Volumes
 from schema.fields import Detail
 from schema.messages import DataMessage
 from schema.metrics import MetricsMessage, Simple, Standard
-
-# What hardly ever changes (number of cores, host name) is read once in so many seconds.
-RARELY_S = 60.0
-FREQUENCY_S = 10.0
 
 
 class HostSource:
@@ -43,9 +22,6 @@ class HostSource:
 
     ``disk_path`` says of which file system to tell in ``disk``; ``remote_disks`` whether ``disks``
     lists those that may hang, too.
-
-    A heritage figure that cannot be read keeps its last value; one that never could be read fails
-    the sample. All others are left out meanwhile. One call at a time.
     """
 
     channel: ClassVar[str] = MetricsMessage.TAG
@@ -60,62 +36,15 @@ class HostSource:
         *,
         remote_disks: bool = False,
     ) -> None:
-        machine = machine or Machine()
-        self._groups = groups = Groups(machine.clock)
-        self._clock = clock = machine.clock.monotonic
-        # Heritage
-        self._stat = ProcessorStat(machine.proc)
-        meter = CpuMeter(self._stat.times, self._stat.processors, clock)
-        self._cpu = groups.kept("cpu", "processor times", meter)
-        cores = Cached(machine.cores, clock, RARELY_S)
-        self._cores = groups.kept("cpu.cores", "number of cores", cores)
-        self._load_avg = groups.kept("cpu.loadAvg", "load average", machine.load_avg)
-        memory = MemoryStat(machine.proc)
-        self._memory = groups.kept("memory", "memory", memory.memory)
-        mounts, prober = MountTable(machine.proc, clock), Prober(clock)
-        disk = DiskPath(disk_path, mounts, prober)
-        self._disk = groups.kept("disk", f"file system of {disk_path}", disk)
-        uptime = UptimeStat(machine.clock, self._stat.boot, machine.proc)
-        self._uptime = groups.kept("uptime", "uptime", uptime)
-        hostname = Cached(machine.hostname, clock, RARELY_S)
-        self._hostname = groups.kept("hostname", "host name", hostname)
-        # The rest
-        self._core_meter = CoreMeter()
-        self._activities: Lives[Activity] = Lives()
-        physical_cores = Cached(machine.physical_cores, clock, RARELY_S)
-        self._physical_cores = groups.optional(
-            "cpu.physicalCores", "number of physical cores", physical_cores
-        )
-        frequency = Cached(machine.frequency, clock, FREQUENCY_S)
-        self._frequency = groups.optional(
-            "cpu.frequencyMHz", "frequency of the processors", frequency
-        )
-        control_groups = ControlGroups(machine.root)
-        self._cpu_limit = groups.optional(
-            "cpu.limitCores", "limit of processors", CpuLimitStat(control_groups, clock)
-        )
-        self._memory_limit = groups.optional(
-            "memory.limit", "limit of memory", MemoryLimitStat(control_groups, clock)
-        )
-        lxcfs = Cached(machine.lxcfs, clock, RARELY_S)
-        self._lxcfs = groups.optional("memory.scope", "scope of memory", lxcfs)
-        self._zfs_arc = groups.optional("memory.zfsArc", "cache of ZFS", machine.zfs_arc)
-        self._swap = groups.optional("swap", "swap space", memory.swap)
-        volumes = Volumes(remote_disks, mounts, prober, clock=clock)
-        self._volumes = groups.optional("disks", "file systems", volumes)
-        disk_meter = DiskMeter(sys=machine.sys, clock=clock)
-        self._disk_io = groups.optional("diskIo", "traffic of disks", disk_meter)
-        net_meter = NetMeter(sys=machine.sys, clock=clock)
-        self._network = groups.optional("network", "traffic of networks", net_meter)
-        sensors = Sensors(machine.sys, clock=clock)
-        self._sensors = groups.optional("temperatures", "sensors", sensors)
-        self._pressure = groups.optional("pressure", "pressure", PressureStat(machine.proc))
-        self._own_stat = OwnStat(clock)
-        self._own = groups.optional("self", "own cost", self._own_stat)
+        self._disk_path = disk_path
+        self._machine = machine or Machine()
+        self._remote_disks = remote_disks
+        self._vitals: Callable[[], Vitals | None] = lambda: None
+        self._reader: HostReader | None = None
 
     def watch(self, vitals: Callable[[], Vitals]) -> None:
         """Let the hub tell of itself in ``self``; it is asked on the source's thread."""
-        self._own_stat.vitals = vitals
+        self._vitals, self._reader = vitals, None
 
     def sample(self) -> HostSample:
         """Read the machine once.
@@ -123,37 +52,18 @@ class HostSource:
         Raises:
             Exception: a heritage figure cannot be read and never was; whatever reading it raised.
         """
-        began = self._clock()
-        cpu = self._cpu()  # first, so as to be nearest to the moment of asking
-        counts = self._stat.newest
-        memory, uptime, lxcfs = self._memory(), self._uptime(), self._lxcfs()
-        return HostSample(
-            cpu=cpu,
-            cores=self._cores(),
-            load_avg=self._load_avg(),
-            memory=memory,
-            disk=self._disk(),
-            uptime=uptime.seconds,
-            hostname=self._hostname(),
-            core_times=self._core_meter(counts.cores, began) if counts else None,
-            activity=self._activities({"": counts.activity})[""] if counts else None,
-            physical_cores=self._physical_cores(),
-            frequency=self._frequency(),
-            cpu_limit=self._cpu_limit(),
-            swap=self._swap(),
-            # In LXC it is the host's.
-            zfs_arc=None if lxcfs else self._zfs_arc(),
-            memory_limit=self._memory_limit(memory.total),
-            lxcfs=lxcfs,
-            volumes=self._volumes(),
-            disk_io=self._disk_io(),
-            network=self._network(),
-            sensors=self._sensors(),
-            pressure=self._pressure(),
-            boot_ms=uptime.boot_ms,
-            own=self._own(began),
-            errors=self._groups.failures(),
-        )
+        if self._reader is None:
+            self._reader = HostReader(
+                self._machine,
+                self._disk_path,
+                remote_disks=self._remote_disks,
+                vitals=self._vitals,
+            )
+        return self._reader()
+
+    def rest(self) -> None:
+        """Let go of open files, and of what was remembered."""
+        self._reader = None
 
     def render(self, window: Window, detail: Detail) -> Simple | Standard:
         """Make the payload for the window's last sample, with means and rates over all of it.

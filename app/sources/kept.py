@@ -117,7 +117,7 @@ class Kept(Generic[T]):
 
 
 @define(eq=False)
-class Optional(Generic[P, T]):
+class LeftOut(Generic[P, T]):
     """A reading that may be missing: while it cannot be taken there is no value.
 
     The last one does not stand, since a rate made of it would be a 0 that nobody counted.
@@ -148,9 +148,9 @@ class Groups:
         """Make a reading whose last value stands; ``group`` and ``name`` as for `Health`."""
         return Kept(self._health(group, name), read)
 
-    def optional(self, group: str, name: str, read: Callable[P, T]) -> Optional[P, T]:
+    def optional(self, group: str, name: str, read: Callable[P, T]) -> LeftOut[P, T]:
         """Make a reading that may be missing; ``group`` and ``name`` as for `Health`."""
-        return Optional(self._health(group, name), read)
+        return LeftOut(self._health(group, name), read)
 
     def failures(self) -> tuple[Failure, ...]:
         """Give what cannot be read at present, in the order in which the readings were made."""
