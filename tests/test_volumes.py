@@ -165,6 +165,7 @@ def test_what_lies_on_a_device_is_told_of() -> None:
         ("fuse.snapfuse", "snapfuse", None),
         ("nfs4", "server:/", None),
         ("virtiofs", "share", None),
+        ("zfs", "tank/home@monday", None),
     ],
 )
 def test_what_lies_on_no_disk_of_this_machine_is_not(

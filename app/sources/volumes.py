@@ -72,8 +72,10 @@ def volumes(mounts: Mounts, *, remote: bool) -> list[Volume]:
 
 def _is_listed(mount: Mount, *, remote: bool) -> bool:
     on_device = not mount.number.startswith("0:") or mount.source.startswith("/dev/")
-    if mount.fs_type == "zfs" or (mount.path == "/" and not mount.remote):
+    if mount.path == "/" and not mount.remote:
         return True
+    if mount.fs_type == "zfs":
+        return "@" not in mount.source  # a snapshot, which uses what its dataset does
     if mount.fs_type in _NEVER:
         return False
     return remote if mount.remote or (mount.risky and not on_device) else on_device
