@@ -222,6 +222,8 @@ test("interfaces are hardware first, and those that lose packets say so", () => 
   assert.deepEqual(keys(folded), ["lo", "wlan0"]);
   assert.equal(name, "1 more, 1 idle");
   assert.equal(texts(folded[1])[1], "down");
+  const noise = link("eth1", "physical", 1, 1, { rxPacketsPerSec: 5000, txPacketsPerSec: null, errorsPerSec: 1 });
+  assert.deepEqual(linkRows([noise, { ...noise, interface: "lo", kind: "loopback", errorsPerSec: 900 }], []).shown.map(({ high }) => high), [false]);
   // What goes through a bridge goes through hardware too.
   assert.equal(linkTotal({ network }, "rxBytesPerSec"), MIB);
   assert.equal(linkTotal({ network: [network[0], network[2]] }, "rxBytesPerSec"), 9 * MIB);

@@ -13,6 +13,8 @@ const FULL = 90;
 /** From so many milliseconds on a disk is slow. */
 const SLOW = 10;
 const WORDS = { timeout: "no answer", error: "unreadable", gone: "gone" };
+/** From that part of all packets on it matters that some are lost. */
+const LOSS = 0.001;
 /** Less than that, in bytes per second, is idle. */
 const MURMUR = 1024;
 const MOST = { volumes: 4, drives: 2, links: 2 };
@@ -132,8 +134,7 @@ export const loadOf = (link) => sum(link.rxBytesPerSec, link.txBytesPerSec);
  * @returns {Shown}
  */
 export function linkRows(links, before) {
-  const troubled = (/** @type {any} */ link) => (sum(link.errorsPerSec, link.dropsPerSec) ?? 0) > 0;
-  const isBusy = (/** @type {any} */ link) => (loadOf(link) ?? 0) >= MURMUR || troubled(link);
+  const isBusy = (/** @type {any} */ link) => (loadOf(link) ?? 0) >= MURMUR || lossOf(link) > 0;
   // What goes through a bridge has come in by hardware: that is to be seen first.
   const weight = (/** @type {any} */ link) =>
     (loadOf(link) ?? 0) * { physical: 1e6, virtual: 1, loopback: 1e-6 }[/** @type {"virtual"} */ (link.kind)];
@@ -142,10 +143,21 @@ export function linkRows(links, before) {
   return { ...rows(parts, linkRow), name: foldName(parts, "idle") };
 }
 
+/**
+ * How many packets are lost in a second; 0 if that is next to nothing of all.
+ *
+ * @param {any} link
+ */
+function lossOf({ kind, rxPacketsPerSec, txPacketsPerSec, errorsPerSec, dropsPerSec }) {
+  const lost = sum(errorsPerSec, dropsPerSec) ?? 0;
+  const all = sum(rxPacketsPerSec, txPacketsPerSec) ?? 0;
+  return kind !== "loopback" && lost > LOSS * all ? lost : 0;
+}
+
 /** @param {any} link */
 function linkRow(link) {
-  const { speedMbps, up, rxBytesPerSec, txBytesPerSec, errorsPerSec, dropsPerSec } = link;
-  const lost = sum(errorsPerSec, dropsPerSec) ?? 0;
+  const { speedMbps, up, rxBytesPerSec, txBytesPerSec } = link;
+  const lost = lossOf(link);
   const title = [link.interface, link.kind, up === false && "down", speedMbps && `${speedMbps} Mbit/s`];
   return {
     key: link.interface,

@@ -142,6 +142,7 @@ export class Tenants {
     this.#refused.add(name);
     this.#data.delete(name);
     say(byId("absent"), `No ${name}: ${message}`);
+    byId("absent").title = message;
     return true;
   }
 
