@@ -92,7 +92,7 @@ class Routes:
 
     async def status(self, _request: Request) -> Response:
         """Answer with what the server does and what it costs."""
-        hub = self._hub
+        hub, figures = self._hub, self._hub.figures()
         with self._process.oneshot():
             cpu, memory = self._process.cpu_times(), self._process.memory_info()
         return _json(
@@ -101,25 +101,39 @@ class Routes:
                 "version": __version__,
                 "epoch": hub.log.epoch,
                 "head": hub.log.head,
-                "clients": hub.clients(),
-                "samples": sum(s.samples for s in hub.samplers.values()),
-                "renders": hub.counters.renders,
-                "encodes": hub.counters.encodes,
+                "clients": figures.clients,
+                "samples": figures.samples,
+                "renders": figures.renders,
+                "encodes": figures.encodes,
                 "channels": list(hub.samplers),
-                "cohorts": hub.cohorts,
+                "cohorts": figures.cohorts,
+                "publications": figures.publications,
+                "deliveries": figures.deliveries,
+                "skips": figures.skips,
+                "evictions": figures.evictions,
+                "resumes": figures.resumes,
                 "sampler": {
                     name: {
                         "state": s.state,
                         "error": s.error,
                         "samples": s.samples,
                         "tickMs": hub.settings.tick_ms,
-                        "latenessMs": round(s.lateness * 1000, 3),
+                        "latenessMs": _ms(s.lateness),
                     }
                     for name, s in hub.samplers.items()
+                },
+                "loop": {
+                    "pauseMs": _ms(figures.pause),
+                    "recentMs": _ms(figures.pause_recent),
+                    "longestMs": _ms(figures.pause_longest),
                 },
                 "self": {"cpuSeconds": round(cpu.user + cpu.system, 3), "rssBytes": memory.rss},
             }
         )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 def _json(body: object, status: int = 200) -> Response:

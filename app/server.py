@@ -74,6 +74,7 @@ class DrainingServer(Server):
     async def on_tick(self, counter: int) -> bool:
         """Look for stalled readers; uvicorn calls this ten times a second."""
         self._watch.sweep(time.monotonic())
+        self._hub.counters.evictions = self._watch.evicted
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

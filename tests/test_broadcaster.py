@@ -269,7 +269,7 @@ async def test_a_source_that_is_late_for_once_is_not_waited_for_long() -> None:
         beta.blocker = lambda: gate.wait(30)
         at.manual.advance_to(START + 3)
         await at.settled(blocked=1)
-        timer = at.hub._flush_at
+        timer = at.hub._publisher._flush_at
         assert timer is not None
         loop = asyncio.get_running_loop()
         assert timer.when() - loop.time() <= PROMPT_S
@@ -320,7 +320,7 @@ async def test_a_source_that_is_usually_slow_is_not_waited_for() -> None:
         await at.settled(blocked=1)
 
         assert at.ticks[-1] == [("alpha", 4)]
-        assert at.hub._flush_at is None
+        assert at.hub._publisher._flush_at is None
         gate.set()
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
-from app.core.cohort import Cohort, FrameCache
+from app.core.cache import FrameCache
+from app.core.cohort import Cohort
 from app.core.log import Publication, Reading
 from app.core.source import Window
 from schema.fields import Detail, GapReason
@@ -156,12 +157,12 @@ def test_a_message_is_rendered_and_encoded_once() -> None:
 def test_what_was_let_go_is_rendered_again_to_the_same_bytes() -> None:
     """A cohort's message is one text, whenever it is asked for."""
     at = Desk()
-    at.hub._cache = FrameCache(limit=2000)
+    at.hub._cohorts._cache = FrameCache(limit=2000)
     publications = at.run(1, 10)
     cohort = at.cohort(3)
     texts = [cohort.frame(item).text for item in publications]
 
-    assert at.hub._cache.size <= 2000
+    assert at.hub._cohorts._cache.size <= 2000
     assert [cohort.frame(item).text for item in publications] == texts
     assert at.hub.counters.renders == 20
 

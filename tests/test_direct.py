@@ -1141,7 +1141,7 @@ async def test_a_channel_that_is_not_there_holds_no_other_up(stage: Opener, wire
     """It is told of while the others are being opened."""
     async with stage("alpha", "beta", "gamma") as at:
         at.hub.tick(1, "beta", "gamma")
-        at.hub._lost["alpha"] = "there is no engine"
+        at.hub._publisher.lost["alpha"] = "there is no engine"
         client = await open_raw(wire, at.served, "alpha:1000,beta:1000,gamma:1000")
         with leaving(client):
             client.listen()

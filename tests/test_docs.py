@@ -30,8 +30,10 @@ from starlette.routing import Route
 
 import app
 from app.cli import command as pulsewire
+from app.core.delivery import CATCH_UP
+from app.core.intake import MESSAGE_BYTES
 from app.core.rate import BURST, RATE_PER_S
-from app.core.session import CATCH_UP, LANE, MAX_SUBSCRIPTIONS, MESSAGE_BYTES, SLICE_S
+from app.core.session import LANE, MAX_SUBSCRIPTIONS, SLICE_S
 from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES
 from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S

@@ -261,7 +261,7 @@ async def test_an_error_does_not_come_instead_of_what_takes_long(stage: Opener) 
         at.hub.tick(1, "alpha")
         for tick in range(1, 30):
             at.hub.tick(tick, "beta")
-        at.hub._lost["alpha"] = "nobody knows"
+        at.hub._publisher.lost["alpha"] = "nobody knows"
         client = await join(at, EVERY_TICK, Want("beta", 1000), history=20)
         batch = await client.poll()
         assert batch.body["cursor"] == at.head

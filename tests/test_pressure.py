@@ -23,7 +23,7 @@ from attrs import define, field
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 
-from app.core.cohort import FrameCache
+from app.core.cache import FrameCache
 from app.listen import raise_descriptor_limit
 from app.server import make_config
 from app.settings import Settings
@@ -448,7 +448,7 @@ async def test_stalled_readers_cost_the_others_nothing_and_are_let_go() -> None:
     settings = Settings(stall_timeout=20 if FULL else 2, history=60)
     hub = driven_hub([SyntheticSource("alpha", padding=400)], settings)
     # Or it would be the kept frames that grow, up to their own bound, whoever reads.
-    hub._cache = FrameCache(256 * 1024)
+    hub._cohorts._cache = FrameCache(256 * 1024)
     async with serving(hub, settings) as served:
         gauge = Gauge(served, hub, hertz)
         hub.tick(1)

@@ -62,6 +62,11 @@ async def test_status_tells_what_the_server_does(stage: Opener) -> None:
         assert (status["cohorts"], status["head"]) == (1, 24)
         assert (status["status"], status["version"]) == ("ok", __version__)
         assert status["epoch"] == at.hub.log.epoch
+        assert status["publications"] == {"alpha": 12, "beta": 12}
+        assert status["deliveries"].keys() == status["clients"].keys()
+        assert status["resumes"]["first"] == 3
+        assert (status["skips"], status["evictions"]) == (0, 0)
+        assert status["loop"]["longestMs"] >= status["loop"]["recentMs"] >= 0
         for name in ("cpuSeconds", "rssBytes"):
             assert status["self"][name] > 0
 

@@ -490,9 +490,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def sleeper() -> AsyncIterator[Bench]:
+async def sleeper(source: SyntheticSource | None = None) -> AsyncIterator[Bench]:
     """A sampler of a costly source, that nobody has asked for yet."""
-    async with bench(SyntheticSource(always=False)) as at:
+    async with bench(source or SyntheticSource(always=False)) as at:
         await until(lambda: at.sampler.state is State.ASLEEP)
         yield at
 
@@ -612,6 +612,119 @@ async def test_a_source_that_hung_in_its_sleep_is_found_hanging() -> None:
 
     assert {r.reading for r in hung} == {None}
     assert state is State.HANGING
+
+
+# Rest
+
+
+@define(eq=False)
+class Holder(SyntheticSource):
+    """A source that holds something from its first sample on; its threads, and how often it let go.
+
+    ``rested`` is set whenever it did, ``unrest`` is what it fails with.
+    """
+
+    threads: set[int] = field(factory=set)
+    held: bool = False
+    rests: int = 0
+    unrest: Exception | None = None
+    rested: threading.Event = field(factory=threading.Event)
+
+    def sample(self) -> int:
+        self.threads.add(threading.get_ident())
+        self.held = True
+        return super().sample()
+
+    def rest(self) -> None:
+        assert self.held
+        self.threads.add(threading.get_ident())
+        self.rests += 1
+        self.held = False
+        self.rested.set()
+        if self.unrest is not None:
+            raise self.unrest
+
+
+async def rested(source: Holder) -> None:
+    """Wait until the source has let go, whatever became of it."""
+    assert await asyncio.to_thread(source.rested.wait, 30)
+    source.rested.clear()
+
+
+async def test_a_source_that_falls_asleep_lets_go_of_what_it_holds() -> None:
+    """On its own thread, each time, and only if it has held something."""
+    source = Holder(always=False)
+    async with sleeper(source) as at:
+        assert source.rests == 0
+        for _ in range(2):
+            await awake_for(at, 1.5)
+            await rested(source)
+            at.manual.advance(10)
+
+    assert source.rests == 2
+    assert len(source.threads) == 1
+    assert threading.get_ident() not in source.threads
+
+
+async def test_a_source_that_is_woken_while_it_rests_is_sampled_after_that() -> None:
+    """One call after the other."""
+    source, gate = Holder(always=False), Gate()
+    async with sleeper(source) as at:
+        await awake_for(at, 0.5)
+        await rested(source)
+        at.sampler._worker.call(gate)
+        at.manual.advance(10)
+        at.sampler.want(0.5)
+        await until(lambda: at.sampler.state is State.STARTING)
+        assert not source.held
+        gate.opened.set()
+        report = await at.one()
+
+    assert (report.tick, report.hole) == (11, GapReason.IDLE)
+
+
+async def test_a_source_that_is_stopped_lets_go_of_what_it_holds() -> None:
+    """Also one that never sleeps."""
+    source = Holder()
+    async with bench(source) as at:
+        await at.run(2)
+        assert source.rests == 0
+    await rested(source)
+
+    assert (source.rests, source.held) == (1, False)
+
+
+async def test_stopping_does_not_wait_for_a_source_to_rest() -> None:
+    """A connection that hangs may take its time."""
+    source, gate = Holder(), Gate()
+    at = Bench(source, ManualClock(now=ORIGIN))
+    at.sampler.start(ORIGIN)
+    await at.one()
+    at.sampler._worker.call(gate)
+
+    async with asyncio.timeout(1):
+        await at.sampler.stop()
+
+    assert at.sampler.state is State.STOPPED
+    assert source.held
+    gate.opened.set()
+    await rested(source)
+
+
+async def test_a_source_that_cannot_rest_is_logged_and_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whatever it did not let go of."""
+    source = Holder(always=False, unrest=OSError("no way"))
+    async with sleeper(source) as at:
+        await awake_for(at, 0.5)
+        await rested(source)
+        await until(lambda: bool(caplog.messages))
+        at.manual.advance(10)
+        (report,) = await awake_for(at, 0.1)
+
+    assert "source synthetic cannot rest: OSError('no way')" in caplog.messages
+    assert report.reading is not None
 
 
 # Life

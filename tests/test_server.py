@@ -465,6 +465,17 @@ async def test_a_signal_after_the_end_changes_nothing() -> None:
     assert served.server._drain is None
 
 
+async def test_evicted_readers_are_among_the_figures() -> None:
+    """It is the server that finds them out, and the hub that tells."""
+    counting = hub()
+    async with serving(counting) as served:
+        assert served.server is not None
+        served.server._watch.evicted = 3
+        async with asyncio.timeout(PATIENCE_S):
+            while counting.figures().evictions != 3:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.01)
+
+
 async def test_a_drain_that_fails_is_logged_and_the_server_ends(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

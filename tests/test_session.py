@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
+from app.core.delivery import CATCH_UP
+from app.core.intake import MESSAGE_BYTES
 from app.core.rate import BURST
-from app.core.session import CATCH_UP, LANE, MAX_SUBSCRIPTIONS, MESSAGE_BYTES, Session
+from app.core.session import LANE, MAX_SUBSCRIPTIONS, Session
 from app.core.source import Window
 from schema.cursor import UNREADABLE, Cursor
 from schema.errors import CloseCode, ErrorCode, ProtocolError
@@ -136,7 +138,7 @@ class Stage:
 
     def lose(self, channel: str, reason: str) -> None:
         """Have a channel unavailable, as its sampler would report it."""
-        self.hub._lost[channel] = reason
+        self.hub._publisher.lost[channel] = reason
         for cohort in self.hub._cohorts.values():
             for member in [m for m in cohort.members if cohort.key.channel == channel]:
                 member.lost(channel, reason)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
-from app.core.cohort import FrameCache
+from app.core.cache import FrameCache
 from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES, Sequenced, Subscription
 from schema.cursor import UNREADABLE, Cursor
 from schema.fields import GapReason, ResumeReason
@@ -166,8 +166,8 @@ def test_at_most_a_mebibyte_is_resumed(more: int, reason: str) -> None:
     at = Desk()
     at.run(1, 4)
     texts = [at.subscription().cohort.frame(item).text for item in cohort_items(at)]
-    at.hub._cache = FrameCache()
-    at.hub._cohorts.clear()
+    at.hub._cohorts._cache = FrameCache()
+    at.hub._cohorts._cohorts.clear()
     first, second = (len(text) for text in texts[2:])
     at.source.padding = (RESUME_BYTES - first - second) // 2
     spare = RESUME_BYTES - first - second - 2 * at.source.padding
@@ -207,7 +207,7 @@ def slices(ask: Callable[[], object]) -> int:
 def test_missed_messages_are_rendered_in_slices(limit: int) -> None:
     """Each once, however little can be kept: else it would never end."""
     at = Desk()
-    at.hub._cache = FrameCache(limit)
+    at.hub._cohorts._cache = FrameCache(limit)
     at.run(1, 40)
     subscription = at.subscription(10)
 
@@ -222,7 +222,7 @@ def test_missed_messages_are_rendered_in_slices(limit: int) -> None:
 def test_an_opening_is_rendered_in_slices(limit: int) -> None:
     """History and snapshot, each message once, also while the snapshot moves on."""
     at = Desk()
-    at.hub._cache = FrameCache(limit)
+    at.hub._cohorts._cache = FrameCache(limit)
     at.run(1, 40)
     subscription = at.subscription(history=20)
     subscription.judge(at.hub.log, never)
@@ -246,7 +246,7 @@ def test_the_time_that_a_resume_took_does_not_count_for_the_opening() -> None:
     at.run(1, 10)
     subscription = at.subscription(0, history=10)
     assert subscription.judge(at.hub.log, never) == verdict("too_old", 10)
-    at.hub._cache._frames.clear()
+    at.hub._cohorts._cache._frames.clear()
     snapshot = subscription.snapshot
     assert snapshot is not None
 

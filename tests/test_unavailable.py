@@ -23,7 +23,7 @@ def turn(at: Stage, channel: str, state: State, error: str | None = None) -> Non
     """Let a sampler report a tick without a sample."""
     sampler = at.hub.samplers[channel]
     sampler.state, sampler.error = state, error
-    at.hub._report(sampler, Report(99))
+    at.hub._publisher._report(sampler, Report(99))
 
 
 async def test_who_subscribes_is_told_and_gets_the_rest(stage: Opener, wire: str) -> None:

@@ -71,10 +71,12 @@ class Sink(Protocol):
 class Session(Protocol):
     """One client's protocol state, without I/O.
 
-    ``wake`` is called when ``take`` has something new.
+    ``wake`` is called when ``take`` has something new; ``readers`` is how many clients get what
+    it returns, which is only counted.
     """
 
     wake: Callable[[], None]
+    readers: int
 
     @property
     def close(self) -> Close | None:

@@ -113,6 +113,8 @@ class Parked:
         self._due = False
         if self.over:
             return
+        # The first to ask is not waiting yet.
+        self._session.readers = max(1, len(self._waiting))
         self._frames += self._session.take()
         last = self._session.close is not None
         if self._session.more:

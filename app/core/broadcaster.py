@@ -7,16 +7,21 @@ import logging
 import math
 import random
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import define, field
 
+from app.core.clients import Clients
 from app.core.clock import Clock
-from app.core.cohort import Cohort, CohortKey, Counters, FrameCache, Member
+from app.core.cohort import Cohort, Member
+from app.core.cohorts import Cohorts
+from app.core.counters import Counters
+from app.core.figures import Figures
 from app.core.heartbeat import RESOLUTION_S, Wheel, next_turn
 from app.core.log import Log, Publication
-from app.core.sampler import PROMPT_S, Report, Sampler, State
+from app.core.pauses import Pauses
+from app.core.publisher import Publisher
+from app.core.sampler import Sampler
 from app.core.session import Session
 from app.core.source import Source
 from schema.errors import ErrorCode, InvalidMessage, ProtocolError
@@ -53,7 +58,7 @@ class HubSettings:
 class Broadcaster:
     """The hub that adapters see.
 
-    ``counters`` counts renders and encodes; they grow with cohorts and ticks, never with clients.
+    ``counters`` is what it has done since its start.
     """
 
     def __init__(self, sources: Iterable[Source], settings: HubSettings) -> None:
@@ -64,22 +69,29 @@ class Broadcaster:
         self.delivered = 0
         # When those come back who are sent away one by one: polls that come during a drain.
         self.return_ms = RETRY_MS
-        self.sessions: set[Session] = set()
-        self._shared = 0
         tick_s = settings.tick_ms / 1000
         keep_ticks = round((settings.history_s + WINDOW_MAX_S) / tick_s)
         self.log = Log(keep_ticks=keep_ticks, epoch=settings.epoch)
-        self.samplers = {
-            source.channel: Sampler(source, self.clock, tick_s, self._report) for source in sources
-        }
-        self._cache = FrameCache()
-        self._cohorts: dict[CohortKey, Cohort] = {}
+        self._publisher = Publisher(self.log, settings.host, self)
+        for source in sources:
+            self._publisher.add(source, self.clock, tick_s)
+        self._clients = Clients()
+        self._cohorts = Cohorts(
+            settings.host, settings.tick_ms, settings.interval_ms, self.log, self.counters
+        )
         self._wheel = Wheel(settings.heartbeat_ms / 1000)
-        self._reports: list[tuple[Sampler, Report]] = []
-        self._flush_at: asyncio.TimerHandle | None = None
+        self._pauses = Pauses()
         self._beating: asyncio.Task[None] | None = None
-        self._origin: float | None = None
-        self._lost: dict[str, str] = {}
+
+    @property
+    def samplers(self) -> Mapping[str, Sampler]:
+        """The samplers, by channel."""
+        return self._publisher.samplers
+
+    @property
+    def sessions(self) -> set[Session]:
+        """The sessions of all clients; polls that wait together have one."""
+        return self._clients.sessions
 
     # Life
 
@@ -87,11 +99,7 @@ class Broadcaster:
         """Start to sample; does nothing if it is running."""
         if self._beating is None:
             self._beating = asyncio.get_running_loop().create_task(self._beat())
-            if self._origin is None:
-                self._origin = self.clock.monotonic()
-            for channel, sampler in self.samplers.items():
-                self.log.ring(channel, self.settings.host).asleep = not sampler.source.always
-                sampler.start(self._origin)
+            self._publisher.start(self.clock.monotonic())
             logger.info(
                 "Metrics broadcast started: %s, every %d ms",
                 ", ".join(self.samplers),
@@ -103,17 +111,17 @@ class Broadcaster:
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
-            await asyncio.gather(*(sampler.stop() for sampler in self.samplers.values()))
+            await self._publisher.stop()
             self._beating = None
-            # What was held back counts as published.
-            self._flush()
             logger.info("Metrics broadcast stopped")
 
     async def _beat(self) -> None:
         while True:
-            await self.clock.sleep_until(next_turn(self.clock.monotonic()))
+            due = next_turn(self.clock.monotonic())
+            await self.clock.sleep_until(due)
             now = self.clock.monotonic()
-            for cohort in list(self._cohorts.values()):
+            self._pauses.beat(now, due)
+            for cohort in self._cohorts.values():
                 self._want(cohort)
                 self._beat_cohort(cohort, now)
             self._wheel.turn(now)
@@ -128,60 +136,7 @@ class Broadcaster:
             cursor = self.log.cursor(self.delivered)
             cohort.send([Frame.of(Heartbeat(self.clock.timestamp(), cursor))], now)
 
-    # Samples come in
-
-    def _report(self, sampler: Sampler, report: Report) -> None:
-        """Take note of what became of a source's tick.
-
-        Publications of one tick are held back until all sources that are usually prompt have
-        reported, so that a client gets them in one go.
-        """
-        channel = sampler.source.channel
-        if report.asleep:
-            # What is still held back was published before.
-            self._flush()
-            self.log.ring(channel, self.settings.host).asleep = True
-        self._look_for_loss(sampler)
-        if report.reading is not None:
-            self._reports.append((sampler, report))
-        if not self._reports:
-            return
-        tick = max(report.tick for _, report in self._reports)
-        if not any(other.expected(tick) for other in self.samplers.values()):
-            self._flush()
-        elif self._flush_at is None:
-            self._flush_at = asyncio.get_running_loop().call_later(PROMPT_S, self._flush)
-
-    def _look_for_loss(self, sampler: Sampler) -> None:
-        channel = sampler.source.channel
-        if sampler.state is not State.UNAVAILABLE:
-            self._lost.pop(channel, None)
-        elif channel not in self._lost:
-            self._lost[channel] = str(sampler.error)
-            for cohort in self._cohorts.values():
-                if cohort.key.channel == channel:
-                    for member in cohort.members:
-                        member.lost(channel, self._lost[channel])
-
-    def _flush(self) -> None:
-        if self._flush_at is not None:
-            self._flush_at.cancel()
-            self._flush_at = None
-        reports, self._reports = self._reports, []
-        self.publish(
-            [
-                self.log.append(
-                    sampler.source.channel,
-                    self.settings.host,
-                    report.tick,
-                    report.reading,
-                    base=report.base,
-                    hole=report.hole,
-                )
-                for sampler, report in reports
-                if report.reading is not None
-            ]
-        )
+    # Publications go out
 
     def publish(self, publications: Sequence[Publication]) -> None:
         """Tell everybody whom these new entries of the log concern."""
@@ -189,7 +144,8 @@ class Broadcaster:
         now = self.clock.monotonic()
         for publication in publications:
             self.delivered = publication.seq
-            for cohort in list(self._cohorts.values()):
+            self.counters.publications[publication.channel] += 1
+            for cohort in self._cohorts.values():
                 key = cohort.key
                 if (key.channel, key.host) != (publication.channel, publication.host):
                     continue
@@ -203,6 +159,12 @@ class Broadcaster:
                     told |= cohort.waiting
         for member in told:
             member.notify()
+        done = self.clock.monotonic()
+        self._pauses.work(done, done - now)
+
+    def lose(self, channel: str, reason: str) -> None:
+        """Tell everybody that a channel has nothing to say at present."""
+        self._cohorts.lose(channel, reason)
 
     # Clients come and go
 
@@ -220,7 +182,7 @@ class Broadcaster:
         if not polled:
             session.say(self._greeting(heritage=heritage), retry=random.randint(*RETRY_MS))
             self._wheel.add(session)
-        self.sessions.add(session)
+        self._clients.sessions.add(session)
         if self.draining:
             session.farewell(random.randint(*self.return_ms))
         return session
@@ -232,17 +194,16 @@ class Broadcaster:
             ProtocolError: no more clients can be taken.
         """
         self._make_room()
-        self._shared += 1
+        self._clients.shared += 1
 
     def dismiss(self) -> None:
         """Count one less of those who share a session."""
-        self._shared -= 1
+        self._clients.shared -= 1
 
     def _make_room(self) -> None:
-        count = len(self.sessions) + self._shared
-        if count >= self.settings.max_clients and not self.draining:
-            msg = "the server has as many clients as it may have"
-            raise ProtocolError(ErrorCode.OVERLOADED, msg)
+        # Who comes during a drain is sent away at once.
+        if not self.draining:
+            self._clients.make_room(self.settings.max_clients)
 
     def _greeting(self, *, heritage: bool) -> Connected:
         return Connected(
@@ -258,14 +219,12 @@ class Broadcaster:
 
     def left(self, session: Session) -> None:
         """Take note that a client has gone."""
-        self.sessions.discard(session)
+        self._clients.sessions.discard(session)
         self._wheel.discard(session)
 
     def clients(self) -> dict[str, int]:
         """Count the clients by the wire they are on."""
-        count = Counter(session.wire for session in self.sessions)
-        count[Wire.LONGPOLL] += self._shared
-        return {wire.value: count[wire] for wire in Wire}
+        return self._clients.by_wire()
 
     # What sessions ask for
 
@@ -279,7 +238,7 @@ class Broadcaster:
 
     def unavailable(self, channel: str) -> str | None:
         """Say why a channel has nothing to say at present, None if it has."""
-        return self._lost.get(channel)
+        return self._publisher.lost.get(channel)
 
     def check(self, channel: str, detail: Detail | None = None) -> Source:
         """Look a channel up.
@@ -303,16 +262,9 @@ class Broadcaster:
         Raises:
             ProtocolError: there is no such channel, or not with that detail.
         """
-        source = self.check(wanted.channel, wanted.detail)
-        settings = self.settings
-        ticks = -(-(wanted.interval or settings.interval_ms) // settings.tick_ms)
-        key = CohortKey(wanted.channel, settings.host, ticks, wanted.detail)
-        if key not in self._cohorts:
-            self._cohorts[key] = Cohort(
-                key, source, settings.tick_ms, self.log, self._cache, self.counters
-            )
-        self._want(self._cohorts[key])
-        return self._cohorts[key]
+        cohort = self._cohorts.of(wanted, self.check(wanted.channel, wanted.detail))
+        self._want(cohort)
+        return cohort
 
     def _want(self, cohort: Cohort) -> None:
         interval_s = cohort.key.ticks * self.settings.tick_ms / 1000
@@ -320,8 +272,7 @@ class Broadcaster:
 
     def released(self, cohort: Cohort) -> None:
         """Take note that a member has left a cohort; what it kept stays in the cache."""
-        if not cohort.members:
-            self._cohorts.pop(cohort.key, None)
+        self._cohorts.released(cohort)
 
     # What pages ask for
 
@@ -335,6 +286,10 @@ class Broadcaster:
         """Whether a first sample is held, no source that always runs is dead, and nobody drains."""
         always = [s for s in self.samplers.values() if s.source.always]
         return not self.draining and not any(sampler.dead for sampler in always)
+
+    def figures(self) -> Figures:
+        """Tell of itself."""
+        return Figures.of(self, self._pauses)
 
     def newest(self, wanted: Subscribe) -> Frame | None:
         """Return the message about a channel's newest sample; None before the first."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from attrs import define, field, frozen
 
+from app.core.cache import FrameCache
+from app.core.counters import Counters
 from app.core.log import Log, Publication, Ring
 from app.core.source import Source, Window
 from schema.codec import encode_around
@@ -20,8 +21,6 @@ from transports.base import Sink, Wire
 from transports.fan import Fan
 
 logger = logging.getLogger(__name__)
-
-CACHE_BYTES = 32 * 1024 * 1024
 
 
 class Member(Protocol):
@@ -50,36 +49,6 @@ class CohortKey:
     detail: Detail
 
 
-@define
-class Counters:
-    """Work done since the start; it must not grow with the number of clients."""
-
-    renders: int = 0
-    encodes: int = 0
-
-
-class FrameCache:
-    """The frames that are kept, of all cohorts together, bounded in bytes; the oldest go first."""
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit = limit
-        self._frames: OrderedDict[tuple[object, ...], Frame] = OrderedDict()
-        self.size = 0
-
-    def get(self, *key: object) -> Frame | None:
-        """Return a kept frame."""
-        return self._frames.get(key)
-
-    def put(self, frame: Frame, *key: object) -> Frame:
-        """Keep a frame, and let go of as many old ones as that takes."""
-        self._frames[key] = frame
-        self.size += frame.size
-        while self.size > self._limit:
-            _, gone = self._frames.popitem(last=False)
-            self.size -= gone.size
-        return frame
-
-
 @define(eq=False)
 class Cohort:
     """Subscriptions with the same channel, host, interval and detail.
@@ -94,7 +63,7 @@ class Cohort:
     tick_ms: int
     _log: Log
     _cache: FrameCache
-    _counters: Counters
+    counters: Counters
     members: set[Member] = field(factory=set)
     listeners: set[Member] = field(factory=set)
     waiting: set[Member] = field(factory=set)
@@ -140,6 +109,8 @@ class Cohort:
             known = [frame for frame in frames if not (heritage and frame.kind in V1_ONLY)]
             if known and fan:
                 sse = wire is Wire.SSE
+                data = sum(frame.cursor is not None for frame in known)
+                self.counters.deliveries[wire] += data * len(fan)
                 fan.send(b"".join(frame.chunk if sse else frame.websocket for frame in known))
                 # A hole without a message leaves heritage clients out.
                 if frames[-1].kind not in V1_ONLY:
@@ -263,7 +234,7 @@ class Cohort:
 
     def _render(self, publication: Publication, window: Window) -> Frame:
         cursor = self._log.cursor(publication.seq)
-        self._counters.renders += 1
+        self.counters.renders += 1
         message = self.source.message(
             timestamp=publication.reading.timestamp,
             cursor=cursor,
@@ -272,7 +243,7 @@ class Cohort:
             window_ms=round(window.seconds * 1000),
             data=self.source.render(window, self.key.detail),
         )
-        self._counters.encodes += 1
+        self.counters.encodes += 1
         return Frame.of(message, cursor)
 
     def _gap(self, publication: Publication, reason: GapReason) -> Frame:

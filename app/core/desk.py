@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from app.core.cohort import Cohort
+from app.core.counters import Counters
 from app.core.log import Log
 from schema.fields import Detail
 from schema.messages import Subscribe
@@ -24,6 +25,11 @@ class Desk(Protocol):
     @property
     def delivered(self) -> int:
         """The newest seq that has been fanned out, or is just being."""
+        ...
+
+    @property
+    def counters(self) -> Counters:
+        """What the hub has done since its start."""
         ...
 
     def now(self) -> float:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from app.core.clock import Clock
 from app.core.log import Reading
-from app.core.source import Source, SourceUnavailableError
+from app.core.source import Resting, Source, SourceUnavailableError
 from app.core.worker import Worker
 from schema.fields import GapReason
 
@@ -95,6 +95,7 @@ class Sampler:
         self._offsets: tuple[float, float] | None = None
         self._took = 0.0
         self._backoff = 0
+        self._holds = False
 
     @property
     def dead(self) -> bool:
@@ -118,6 +119,7 @@ class Sampler:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = self._call = None
+            self._let_rest()
             self._worker.stop()
             self._worker = Worker(f"pulsewire-{self.source.channel}")
             self.state = State.STOPPED
@@ -161,11 +163,23 @@ class Sampler:
         if self.source.always or self._clock.monotonic() < self._wanted_until:
             return
         self.state = State.ASLEEP
+        self._let_rest()
         self._tell(Report(self._now(), asleep=True))
         while self._clock.monotonic() >= self._wanted_until:
             self._wanted.clear()
             await self._wanted.wait()
         self._rested()
+
+    def _let_rest(self) -> None:
+        """Have the source let go of what it holds; what comes next does not wait for that."""
+        if self._holds and isinstance(self.source, Resting):
+            self._worker.call(self.source.rest).add_done_callback(self._look_for_unrest)
+        self._holds = False
+
+    def _look_for_unrest(self, resting: asyncio.Future[None]) -> None:
+        error = resting.exception()
+        if error is not None:
+            logger.warning("source %s cannot rest: %r", self.source.channel, error)
 
     def _rested(self) -> None:
         """Begin afresh after a time in which nobody wanted anything."""
@@ -206,6 +220,7 @@ class Sampler:
 
     async def _read(self) -> Reading | None:
         if self._call is None or self._call.done():
+            self._holds = True
             self._call = self._worker.call(self._timed)
             # A call that hung may fail long after anybody asks for its result.
             self._call.add_done_callback(asyncio.Future.exception)

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from attrs import define, field
+
+from app.core.delivery import Delivery
 from app.core.desk import Desk
-from app.core.rate import BURST, TokenBucket
+from app.core.intake import Intake, LastStraw
+from app.core.rate import TokenBucket
 from app.core.subscription import Subscription
-from schema.codec import decode_client, encode_around
+from schema.codec import encode_around
 from schema.cursor import Cursor
 from schema.errors import CloseCode, ErrorCode, InvalidMessage, ProtocolError
 from schema.fields import Detail
@@ -20,6 +24,7 @@ from schema.frame import Frame
 from schema.messages import (
     V1_ONLY,
     Batch,
+    ClientMessage,
     Error,
     Heartbeat,
     Ping,
@@ -31,66 +36,41 @@ from schema.messages import (
 )
 from transports.base import Close, Sink, Wire
 
-# A reader that missed at most so many messages gets them all, else a gap and the newest.
-CATCH_UP = 30
 # More than a client can fill before its rate ends it, unless it does not read.
 LANE = 128
 # How long one session may render what it missed before others have their turn.
 SLICE_S = 0.005
-MESSAGE_BYTES = 16 * 1024
 MAX_SUBSCRIPTIONS = 16
-# Not heritage's keys: what an old client means by them, if it sends them, is not known.
-V1_KEYS = frozenset({"since", "history"})
 
 
+@define(eq=False, weakref_slot=False)
 class Session:
     """The protocol as one client speaks it, on whatever wire."""
 
-    __slots__ = (
-        "_beat",
-        "_bucket",
-        "_desk",
-        "_lane",
-        "_pending",
-        "_pings",
-        "_reach",
-        "_resumes",
-        "_since",
-        "_sink",
-        "_started",
-        "_strikes",
-        "_subscriptions",
-        "close",
-        "heritage",
-        "last_sent",
-        "more",
-        "wake",
-        "wire",
-    )
+    _desk: Desk
+    wire: Wire
+    wake: Callable[[], None]
+    heritage: bool = field(default=False, kw_only=True)
+    close: Close | None = field(default=None, init=False)
+    more: bool = field(default=False, init=False)
+    readers: int = field(default=1, init=False)
+    last_sent: float = field(init=False)
+    _intake: Intake = field(init=False)
+    _lane: list[Frame] = field(factory=list, init=False)
+    _pending: dict[str, Subscription] = field(factory=dict, init=False)
+    _subscriptions: dict[str, Subscription] = field(factory=dict, init=False)
+    _resumes: dict[str, Resume] = field(factory=dict, init=False)
+    _pings: int = field(default=0, init=False)
+    _beat: bool = field(default=False, init=False)
+    _started: bool = field(default=False, init=False)
+    _since: Cursor | None = field(default=None, init=False)
+    # Set while the session is in the fans of its cohorts.
+    _sink: Sink | None = field(default=None, init=False)
+    _reach: Cursor | None = field(default=None, init=False)
 
-    def __init__(
-        self, desk: Desk, wire: Wire, wake: Callable[[], None], *, heritage: bool = False
-    ) -> None:
-        self.wire = wire
-        self.heritage = heritage
-        self.close: Close | None = None
-        self.more = False
-        self.last_sent = desk.now()
-        self._desk = desk
-        self.wake = wake
-        self._lane: list[Frame] = []
-        self._pending: dict[str, Subscription] = {}
-        self._subscriptions: dict[str, Subscription] = {}
-        self._resumes: dict[str, Resume] = {}
-        self._bucket = TokenBucket(desk.now())
-        self._strikes = 0
-        self._pings = 0
-        self._beat = False
-        self._started = False
-        self._since: Cursor | None = None
-        # Set while the session is in the fans of its cohorts.
-        self._sink: Sink | None = None
-        self._reach: Cursor | None = None
+    def __attrs_post_init__(self) -> None:
+        self.last_sent = self._desk.now()
+        self._intake = Intake(self.heritage, TokenBucket(self.last_sent))
 
     # What the client says
 
@@ -99,35 +79,20 @@ class Session:
         if self.close is not None:
             return
         try:
-            self._obey(data)
+            self._obey(self._intake.read(data, self._desk.now()))
         except ProtocolError as error:
+            if isinstance(error, LastStraw):
+                self._end(error.close)
             self.say(Error(self._desk.timestamp(), error.code, error.message, error.channel))
         self.wake()
 
-    def _obey(self, data: str | bytes) -> None:
-        if not self._bucket.take(self._desk.now()):
-            self._strike()
-        if isinstance(data, bytes):
-            msg = "message must be a text frame, got a binary one"
-            raise InvalidMessage(msg)
-        if len(data) > MESSAGE_BYTES or len(data.encode()) > MESSAGE_BYTES:
-            self.close = Close(CloseCode.MESSAGE_TOO_BIG, "message too big")
-            msg = f"message is larger than {MESSAGE_BYTES} bytes"
-            raise ProtocolError(ErrorCode.MESSAGE_TOO_LARGE, msg)
-        message = decode_client(data, without=V1_KEYS if self.heritage else ())
+    def _obey(self, message: ClientMessage) -> None:
         if isinstance(message, Ping):
             self._pings += 1
         elif isinstance(message, Unsubscribe):
             self._unsubscribe(message)
         else:
             self._subscribe(message)
-
-    def _strike(self) -> None:
-        self._strikes += 1
-        if self._strikes > BURST:
-            self.close = Close(CloseCode.RATE, "too many messages")
-        msg = "too many messages: at most 20 a second, 40 at once"
-        raise ProtocolError(ErrorCode.RATE_LIMITED, msg)
 
     def subscribe(self, wanted: Sequence[Subscribe]) -> None:
         """Subscribe to what the query of a request names.
@@ -257,6 +222,8 @@ class Session:
             self._pings, self._beat = 0, False
         if frames:
             self.last_sent = self._desk.now()
+            data = sum(frame.cursor is not None for frame in frames)
+            self._desk.counters.deliveries[self.wire] += data * self.readers
         return frames
 
     def _settle(self, spent: Callable[[], bool]) -> None:
@@ -289,40 +256,18 @@ class Session:
             self._say_lost(cohort.key.channel, reason)
 
     def _data(self, spent: Callable[[], bool]) -> list[Frame]:
-        """Take what is due of all channels, in the order of ``seq``; all of it or nothing."""
-        log = self._desk.log
-        subscriptions = self._subscriptions.values()
-        opening = [(s, s.snapshot) for s in subscriptions if s.opening]
-        ready = [(s, snapshot) for s, snapshot in opening if snapshot is not None]
-        self.more = self.more or not all(s.warm(snapshot, spent) for s, snapshot in ready)
-        if self.more:
+        """Take what is due of all channels; all of it or nothing."""
+        delivery = None
+        if not self.more:
+            delivery = Delivery.of(self._subscriptions.values(), self._desk, spent)
+        if delivery is None:
+            self.more = True
             return []
-        gaps, histories, messages = [], [], []
-        behind = sum(s.behind() for s in subscriptions)
-        for subscription in subscriptions:
-            if not subscription.opening:
-                lost, late = subscription.catch_up(log, all_of_it=behind <= CATCH_UP)
-                gaps += lost
-                messages += late
-        for subscription, snapshot in ready:
-            gaps += subscription.lost(log.cursor(snapshot.seq), snapshot.reading.timestamp)
-            past, first = subscription.open(log, snapshot)
+        for subscription in delivery.opened:
             subscription.cohort.waiting.discard(self)
-            histories += past
-            lost, late = subscription.catch_up(log, all_of_it=subscription.behind() <= CATCH_UP)
-            gaps += lost
-            messages += [first, *late]
-        for subscription in subscriptions:
-            if subscription.owed is not None:
-                # Its source sleeps. The gap cannot: any other cursor from here on would cover it.
-                gaps += subscription.lost(log.cursor(log.head + 1), self._desk.timestamp())
-                subscription.told = True
-            if subscription.told:
-                subscription.position = log.head
-        self._started = self._started or bool(messages)
-        self._reach = log.cursor(log.head)
-        messages.sort(key=lambda message: message.seq)
-        return [*gaps, *histories, *(message.frame for message in messages)]
+        self._started = self._started or bool(delivery.messages)
+        self._reach = self._desk.log.cursor(self._desk.log.head)
+        return delivery.frames
 
     def _covered(self) -> Cursor | None:
         """Return the highest cursor up to which everything subscribed has been taken."""

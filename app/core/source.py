@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -75,4 +75,23 @@ class Source(Protocol):
 
     def render(self, window: Window, detail: Detail) -> Any:  # noqa: ANN401
         """Make a payload out of a window; a pure function, called on the event loop."""
+        ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """A source that holds things from one sample to the next: a connection, or what it compares to.
+
+    It need not be one. The sampler calls it when nobody asks any more, and when it is stopped.
+    """
+
+    def rest(self) -> None:
+        """Let go of what is held; runs on the source's own thread, between two samples.
+
+        The next sample, if there is one, begins afresh. Nobody waits for the end of it, so at the
+        end of the process it may not come to its own.
+
+        Raises:
+            Exception: it is logged, and the source goes on.
+        """
         ...

@@ -59,6 +59,7 @@ class Subscription:
         if resume is None:
             return None
         self._warmed = 0
+        self.cohort.counters.resumes[resume.reason] += 1
         if resume.recovered and self.wanted.since is not None:
             self.position, self.recovering = self.wanted.since.seq, True
         else:
@@ -172,6 +173,7 @@ class Subscription:
         complete = len(due) <= 1 and position >= self.cohort.ring.dropped
         gaps = []
         if not complete and not (all_of_it and self.cohort.holds(position)):
+            self.cohort.counters.skips += 1
             newest = due[-1]
             since, to = log.cursor(position), log.cursor(newest.seq)
             missed = self.cohort.missed(position, newest.seq)
