@@ -95,6 +95,17 @@ def bench(session: nox.Session) -> None:
     )
 
 
+@nox.session(python=OLDEST, default=False)
+def monitors(session: nox.Session) -> None:
+    """Measure what watching a machine costs it, here and with other monitors."""
+    session.install("-e", ".")
+    glances = Path(session.create_tmp()).resolve() / "glances"
+    session.run("python", "-m", "venv", str(glances))
+    session.run(str(glances / "bin" / "pip"), "install", "-q", "glances[web]", external=True)
+    program = str(glances / "bin" / "glances")
+    session.run("python", "-m", "benchmarks.monitors", "--glances", program, *session.posargs)
+
+
 @nox.session(default=False, venv_backend="none")
 def declarations(session: nox.Session) -> None:
     """Write the browser client's type declarations anew, from the comments in its modules."""
@@ -107,6 +118,14 @@ def declarations(session: nox.Session) -> None:
     session.run(*npm, "run", "declare", external=True)
     shutil.rmtree("app/web/client/types", ignore_errors=True)
     shutil.copytree(work / "types", "app/web/client/types")
+
+
+@nox.session(python=OLDEST, default=False)
+def reference(session: nox.Session) -> None:
+    """Write docs/metrics.md anew, from the classes that are sent."""
+    session.install("-e", ".")
+    page = session.run("python", "-m", "schema.reference", silent=True)
+    Path("docs/metrics.md").write_text(str(page), encoding="utf-8")
 
 
 @nox.session(default=False)

@@ -86,9 +86,9 @@ class Simple:
     """The oldest heritage shape: four numbers.
 
     Attributes:
-        cpu: cpu.usage of the standard shape.
-        memory: memory.usage of the standard shape.
-        disk: disk.usage of the standard shape.
+        cpu: the same as cpu.usage of standard.
+        memory: the same as memory.usage of standard.
+        disk: the same as disk.usage of standard.
         uptime: since boot.
     """
 
@@ -307,13 +307,16 @@ class GroupError:
 
 @frozen(kw_only=True)
 class Full(Standard):
-    """All of ``Standard``, and what else there is to know.
+    """All keys of standard, and what else there is to know.
 
     Arrays are sorted by what names their items.
 
     Attributes:
         cpu: the processors.
         memory: main memory.
+        disk: the file system that the server was told to measure.
+        uptime: since boot, time in suspend included.
+        hostname: the machine's name for itself.
         swap: swap space; null if it cannot be read.
         disks: file systems, one item for each device, however often it is mounted.
         disk_io: whole disks, without their partitions.
@@ -327,8 +330,12 @@ class Full(Standard):
         errors: groups that cannot be read at present; empty if all is well.
     """
 
+    # Said again for the order of the keys.
     cpu: FullCpu
     memory: FullMemory
+    disk: Disk
+    uptime: Seconds
+    hostname: str
     swap: Swap | None
     disks: list[DiskVolume]
     disk_io: list[DiskIo]
