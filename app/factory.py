@@ -16,6 +16,7 @@ from app.core.source import Source
 from app.guard import guarded
 from app.routes import Routes
 from app.settings import Settings
+from app.sources.containers import ContainersSource
 from app.sources.host import HostSource
 from transports.longpoll import LongPollTransport
 from transports.sse import SseTransport
@@ -26,6 +27,7 @@ def default_sources(settings: Settings) -> list[Source]:
     """Return the sources of a server; a new channel is one more line here."""
     return [
         HostSource(disk_path=settings.disk_path),
+        ContainersSource(settings.container_socket),
     ]
 
 

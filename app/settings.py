@@ -130,6 +130,12 @@ class Settings:
         group="Measuring",
         text="The file system whose use is measured, by a path that lies in it.",
     )
+    container_socket: Path | None = _option(  # noqa: RUF009 - declares a field, as attrs.field does
+        rules.ENGINE_SOCKET,
+        default=None,
+        group="Measuring",
+        text="Unix socket of Docker or Podman; by default DOCKER_HOST and the usual places.",
+    )
     heartbeat: int = _option(
         rules.whole(1000, 60000, "ms"),
         default=15000,

@@ -113,7 +113,6 @@ class Watch:
     _watched: dict[str, _Watched] = field(init=False, factory=dict)
     _stale: bool = field(init=False, default=True)
     _listed_at: float = field(init=False, default=0.0)
-    _overran: bool = field(init=False, default=False)
     _listening: asyncio.Task[None] | None = field(init=False, default=None)
     _lane: asyncio.Semaphore = field(init=False)
     _hung_lane: asyncio.Semaphore = field(init=False)
@@ -192,19 +191,18 @@ class Watch:
 
     async def _measure_all(self) -> None:
         live = [watched for watched in self._watched.values() if watched.listed.live]
-        awaited = []
+        awaited, patience = [], LOOK_S
         for watched in sorted(live, key=lambda watched: watched.took):
-            call = watched.call
+            call, wait = watched.call, watched.took <= PROMPT_S
             if call is None or call.done():
                 call = watched.call = asyncio.create_task(self._measure(watched))
-            if watched.took <= PROMPT_S and (self.host.prompt or watched.usage is None):
+            elif wait:
+                # The look before did not see the end of it, so this one does not wait for long.
+                patience = PROMPT_S
+            if wait and (self.host.prompt or watched.usage is None):
                 awaited.append(call)
-        self._overran = bool(awaited) and await self._wait(awaited)
-
-    async def _wait(self, calls: list[asyncio.Task[None]]) -> bool:
-        """Wait for the calls, not so long if that was in vain the last time; tell if it was."""
-        _, late = await asyncio.wait(calls, timeout=PROMPT_S if self._overran else LOOK_S)
-        return bool(late)
+        if awaited:
+            await asyncio.wait(awaited, timeout=patience)
 
     async def _measure(self, watched: _Watched) -> None:
         async with self._hung_lane if watched.took >= self._deadline else self._lane:
