@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,10 @@ class Fake:
 
 @define(eq=False)
 class FakeEngine:
-    """An engine. ``answers`` go before its own, by path; ``asked`` are the paths so far.
+    """An engine. ``answers`` go before its own, by path, and those of ``silent`` have none.
 
-    ``on_stats`` is called before each answer about a container's usage; ``most`` is how many of
-    those calls it had at one time.
+    ``asked`` are the paths so far, ``calls`` the questions about a container's usage that it has
+    now, ``most`` how many of them it had at one time.
     """
 
     path: Path
@@ -103,17 +104,17 @@ class FakeEngine:
     info: Body = field(factory=lambda: {"NCPU": CORES, "MemTotal": MEMORY})
     fakes: dict[str, Fake] = field(factory=dict)
     answers: dict[str, tuple[int, bytes]] = field(factory=dict)
+    silent: set[str] = field(factory=set)
     asked: list[str] = field(factory=list)
-    on_stats: Callable[[Fake], None] | None = None
+    calls: int = 0
     most: int = 0
     listeners: list[asyncio.StreamWriter] = field(factory=list)
     connections: set[asyncio.StreamWriter] = field(factory=set)
-    _calls: int = 0
     _server: asyncio.Server | None = None
 
     def add(self, name: str, **values: Any) -> Fake:  # noqa: ANN401 - of the container
         """Make a container."""
-        fake = Fake(identity=f"{name:0<64}".replace(" ", "0"), name=name, **values)
+        fake = Fake(hashlib.sha256(name.encode()).hexdigest(), name, **values)
         self.fakes[fake.identity] = fake
         return fake
 
@@ -154,6 +155,8 @@ class FakeEngine:
                 writer.transport.abort()
             self.path.unlink()
             self.listeners.clear()
+            while self.connections:  # noqa: ASYNC110 - they have no event
+                await asyncio.sleep(0.001)
 
         self.portal.call(gone)
 
@@ -173,6 +176,9 @@ class FakeEngine:
         self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         """Answer a request; tell whether the connection may be used for another one."""
+        if path in self.silent:
+            await reader.read()  # until whoever asks gives up
+            return False
         if path in self.answers:
             status, content = self.answers[path]
         elif path == "/events":
@@ -194,17 +200,15 @@ class FakeEngine:
         fake = self.fakes.get(identity)
         if fake is None:
             return 404, b'{"message":"No such container"}'
-        self._calls += 1
-        self.most = max(self.most, self._calls)
+        self.calls += 1
+        self.most = max(self.most, self.calls)
         try:
             if fake.hangs:
                 await reader.read()  # until whoever asks gives up
-            if self.on_stats:
-                self.on_stats(fake)
             body = fake.answer or (200, json.dumps(fake.stats()).encode())
             await asyncio.sleep(fake.delay)
         finally:
-            self._calls -= 1
+            self.calls -= 1
         return body
 
     def _plain(self, path: str) -> tuple[int, bytes]:

@@ -120,12 +120,10 @@ def _begin(window: Window, identity: str, known: Known) -> Counters | None:
     """Give the oldest counters within the window that the newest ones have grown out of."""
     if known.counted is None:
         return None
-    for sample in window.samples:
-        then = sample.containers.get(identity)
-        ends = grown(then.counted, known.counted) if then else None
-        if ends is not None:
-            return known.earlier if ends[0].read == ends[1].read else ends[0]
-    return None  # pragma: no cover - the last sample is one of the window's
+    looks = (sample.containers.get(identity) for sample in window.samples)
+    lived = (grown(then.counted, known.counted) for then in looks if then)
+    begin, end = next(filter(None, lived))
+    return begin if begin.read < end.read else known.earlier
 
 
 def _heritage(known: Known) -> dict[str, Any]:
@@ -185,9 +183,10 @@ def _cpu(known: Known, begin: Counters, end: Counters, host: Host) -> ContainerC
 
 def _throttled(begin: Counters, end: Counters) -> float | None:
     """Give the share of held back periods; there are none to count where nothing is limited."""
-    if not end.periods or begin.periods is None or None in {begin.throttled, end.throttled}:
+    if not end.periods or end.throttled is None:
         return None
-    return percent((end.throttled or 0) - (begin.throttled or 0), end.periods - begin.periods)
+    # What is counted at the end of a life's part was so at its beginning.
+    return percent(end.throttled - (begin.throttled or 0), end.periods - (begin.periods or 0))
 
 
 def _memory(usage: Usage, host: Host) -> ContainerMemory:
