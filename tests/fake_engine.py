@@ -34,7 +34,8 @@ def moment(seconds: float) -> str:
 class Fake:
     """A container: what is told of it, and how. ``answer`` goes before what its parts make up.
 
-    ``at`` is the engine's clock in seconds when it is measured, ``cpu`` in seconds too.
+    ``at`` is the engine's clock in seconds when it is measured, ``cpu`` in seconds too. With a
+    ``pace`` so many seconds pass at each measurement, and it uses half of a processor.
     """
 
     identity: str
@@ -43,6 +44,7 @@ class Fake:
     status: str = "Up 2 hours"
     at: float = 0.0
     cpu: float = 0.0
+    pace: float = 0.0
     received: int = 0
     sent: int = 0
     nano_cpus: int = 0
@@ -74,6 +76,7 @@ class Fake:
 
     def stats(self) -> Body:
         """Give what it uses, as Docker does with cgroup v2."""
+        self.at, self.cpu = self.at + self.pace, self.cpu + self.pace / 2
         return {
             "read": moment(self.at),
             "pids_stats": {"current": 3, "limit": 18446744073709551615},
