@@ -500,7 +500,7 @@ def test_no_stream_of_counters_makes_a_spike(
             watched.forget()
         elif kind != "silent":
             read += time
-            rates.append(work / time / 1000)
+            rates.append(work / time / 1000 if kind == "grow" else 0)
             cpu = cpu + work if kind == "grow" else 0
             watched.usage = used(COUNTERS._replace(read=read, cpu=cpu))
         samples.append(looked_at(watched, lives))

@@ -7,6 +7,7 @@ taken for granted: what is not there, or is not what it should be, is None.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -176,7 +177,7 @@ def usage(body: Body, taken: float) -> Usage | None:
             read_bytes=_operations(disks, "read"),
             written=_operations(disks, "write"),
         ),
-        parts=" ".join(sorted(names)),
+        parts=sys.intern(" ".join(sorted(names))),  # one text for all samples
         memory=memory,
         inactive=_inactive(body, memory or 0),
         memory_limit=_whole(body, "memory_stats", "limit"),

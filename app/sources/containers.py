@@ -57,7 +57,7 @@ class ContainersSource:
     always: ClassVar[bool] = False
 
     socket: Path | None = None
-    environ: Mapping[str, str] = os.environ
+    environ: Mapping[str, str] = field(default=os.environ, repr=False)
     _lives: Lives[Counters] = field(init=False, factory=Lives)
     _held: contextlib.ExitStack = field(init=False, factory=contextlib.ExitStack)
     _opened: tuple[Watch, BlockingPortal] | None = field(init=False, default=None)

@@ -18,6 +18,8 @@ import httpx
 import orjson
 from attrs import define, field, frozen
 
+from schema.errors import PulsewireError
+
 UNIX = "unix://"
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 PODMAN_SOCKET = Path("/run/podman/podman.sock")
@@ -33,7 +35,7 @@ HTTP_GONE = 404
 Body = Mapping[str, Any]
 
 
-class EngineError(Exception):
+class EngineError(PulsewireError):
     """An engine is not there, refuses, or answers nonsense; the text says which."""
 
 
@@ -80,27 +82,22 @@ class Engine:
     """A connection to the engine at a socket; its methods raise EngineError for all that fails."""
 
     path: Path
-    _http: httpx.AsyncClient = field(init=False)
+    _transport: httpx.AsyncHTTPTransport = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # No limits: a pool that is full loses the places of requests that are given up
-        # (encode/httpcore#1093). How many are asked at once is decided by whoever asks.
-        limits = httpx.Limits(keepalive_expiry=60)
-        transport = httpx.AsyncHTTPTransport(
+        # The transport alone: what a client does beside it (cookies, redirects, proxies) is of no
+        # use on a socket, and doubles the cost of a question. There is no limit to connections, as
+        # a full pool loses the places of requests that are given up (encode/httpcore#1093): how
+        # much is asked at once is decided by whoever asks.
+        self._transport = httpx.AsyncHTTPTransport(
             uds=str(self.path),
-            limits=limits,
+            limits=httpx.Limits(keepalive_expiry=60),
             verify=False,  # there is no TLS on this socket, so no certificates are loaded
-        )
-        self._http = httpx.AsyncClient(
-            base_url="http://engine",
-            transport=transport,
-            timeout=None,  # noqa: S113 - see above
-            trust_env=False,
         )
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def host(self) -> Host:
         """Ask the engine who it is."""
@@ -120,7 +117,7 @@ class Engine:
 
     async def containers(self) -> list[Body]:
         """List all containers, also those that do not run."""
-        found = await self._get("/containers/json", all="1")
+        found = await self._get("/containers/json?all=1")
         if not isinstance(found, list):
             raise EngineError("its list of containers is no list")
         return [body for body in found if isinstance(body, dict)]
@@ -139,36 +136,39 @@ class Engine:
         Raises:
             ContainerGoneError: there is none.
         """
-        path = f"/containers/{quote(container, safe='')}/stats"
-        return _object(await self._get(path, **{"stream": "false", "one-shot": "true"}))
+        path = f"/containers/{quote(container, safe='')}/stats?stream=false&one-shot=true"
+        return _object(await self._get(path))
 
     @contextlib.asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[Body]]:
         """Listen to what becomes of containers; the iterator ends when the engine ends it."""
-        query = {"filters": '{"type":["container"]}'}
-        with _told():
-            async with self._http.stream("GET", "/events", params=query) as response:
-                if response.is_error:
-                    raise EngineError(_reason(response.status_code, await response.aread()))
-                yield (_object(_json(line.encode())) async for line in response.aiter_lines())
+        filters = quote('{"type":["container"]}')
+        async with self._asked(f"/events?filters={filters}") as response:
+            if response.is_error:
+                raise EngineError(_reason(response.status_code, await response.aread()))
+            yield (_object(_json(line.encode())) async for line in response.aiter_lines())
 
-    async def _get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - any JSON
-        with _told():
-            response = await self._http.get(path, params=query)
+    async def _get(self, path: str) -> Any:  # noqa: ANN401 - any JSON
+        async with self._asked(path) as response:
+            content = await response.aread()
         if response.status_code == HTTP_GONE:
-            raise ContainerGoneError(_reason(response.status_code, response.content))
+            raise ContainerGoneError(_reason(response.status_code, content))
         if not response.is_success:
-            raise EngineError(_reason(response.status_code, response.content))
-        return _json(response.content)
+            raise EngineError(_reason(response.status_code, content))
+        return _json(content)
 
-
-@contextlib.contextmanager
-def _told() -> Any:  # noqa: ANN401 - mypy knows it from the decorator
-    """Turn what goes wrong on the way into an EngineError."""
-    try:
-        yield
-    except httpx.HTTPError as error:
-        raise EngineError(str(error) or type(error).__name__) from error
+    @contextlib.asynccontextmanager
+    async def _asked(self, path: str) -> AsyncIterator[httpx.Response]:
+        """Ask, and turn whatever goes wrong on the way into an EngineError."""
+        try:
+            request = httpx.Request("GET", f"http://engine{path}")
+            response = await self._transport.handle_async_request(request)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            raise EngineError(str(error) or type(error).__name__) from error
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
