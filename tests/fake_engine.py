@@ -156,7 +156,7 @@ class FakeEngine:
             self._server.close()
             for writer in [*self.connections]:
                 writer.transport.abort()
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)  # from 3.13 on, close() does it
             self.listeners.clear()
             while self.connections:  # noqa: ASYNC110 - they have no event
                 await asyncio.sleep(0.001)
