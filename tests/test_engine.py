@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app.core.source import SourceUnavailableError, Window
+from app.settings import Settings
 from app.sources import watch
 from app.sources.containers import ContainersSample, ContainersSource
 from app.sources.engine import DOCKER_SOCKET, PODMAN_SOCKET, sockets
+from app.sources.watch import REFRESH_S
 from schema.fields import Detail
 from tests.fake_engine import CORES, FakeEngine, fake_engine
+from tests.serving import serving
 
 PATIENCE_S = 10
 NOBODY = 65534
@@ -197,6 +201,25 @@ def test_an_engine_that_comes_back_is_found_again(
     assert shown(source, first, again, source.sample())["web"].cpu.cores == 0.25
 
 
+async def test_a_server_without_an_engine_says_so_and_the_metrics_go_on(tmp_path: Path) -> None:
+    """The reason is for whoever set it up."""
+    nowhere = tmp_path / "none.sock"
+    async with (
+        serving(settings=Settings(container_socket=nowhere)) as served,
+        httpx.AsyncClient(base_url=served.http, trust_env=False) as client,
+    ):
+        query = {"channels": "metrics:1000,containers:1000"}
+        told: dict[str, Any] = {}
+        while len(told) < 2:
+            batch = (await client.get("/api/poll", params=query)).json()
+            told |= {body["type"]: body for body in batch["messages"]}
+            query["since"] = batch["cursor"]
+    assert set(told) == {"metrics", "error"}
+    error = told["error"]
+    assert (error["code"], error["channel"]) == ("CHANNEL_UNAVAILABLE", "containers")
+    assert str(nowhere) in error["message"]
+
+
 # What it is asked
 
 
@@ -215,18 +238,20 @@ def test_one_that_runs_is_asked_every_time_and_the_list_only_when_there_is_news(
     assert engine.asked == [f"/containers/{running.identity}/stats"] * 5
 
 
-def test_the_list_is_asked_for_now_and_then(
-    engine: FakeEngine, source: ContainersSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_list_is_asked_for_now_and_then(engine: FakeEngine) -> None:
     """Its texts, such as "Up 2 hours", grow old without an event."""
-    fake = engine.add("web")
-    source.sample()
-    until(lambda: engine.listeners)
-    source.sample()
-    fake.status = "Up 3 hours"
-    assert shown(source)["web"].status == "Up 2 hours"
-    monkeypatch.setattr(watch, "REFRESH_S", 0.0)
-    assert shown(source)["web"].status == "Up 3 hours"
+    fake, ahead = engine.add("web"), 0.0
+    source = ContainersSource(engine.path, clock=lambda: time.monotonic() + ahead)
+    try:
+        source.sample()
+        until(lambda: engine.listeners)
+        source.sample()
+        fake.status = "Up 3 hours"
+        assert shown(source)["web"].status == "Up 2 hours"
+        ahead = REFRESH_S
+        assert shown(source)["web"].status == "Up 3 hours"
+    finally:
+        source.rest()
 
 
 def test_events_tell_what_has_changed(engine: FakeEngine, source: ContainersSource) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,6 +47,8 @@ class ContainersSample:
 class ContainersSource:
     """Asks the engine at ``socket``, or at the first usual place where one answers.
 
+    ``environ`` and ``clock``, which gives monotonic seconds, are the process's own.
+
     Between two samples it listens to the engine, on an event loop in a thread of its own; ``rest``
     ends that. One call at a time.
     """
@@ -58,6 +60,7 @@ class ContainersSource:
 
     socket: Path | None = None
     environ: Mapping[str, str] = field(default=os.environ, repr=False)
+    clock: Callable[[], float] = time.monotonic
     _lives: Lives[Counters] = field(init=False, factory=Lives)
     _held: contextlib.ExitStack = field(init=False, factory=contextlib.ExitStack)
     _opened: tuple[Watch, BlockingPortal] | None = field(init=False, default=None)
@@ -75,7 +78,7 @@ class ContainersSource:
             where = f"{self._opened[0].engine.path}: " if self._opened else ""
             self.rest()
             raise SourceUnavailableError(f"{where}{error}") from error
-        return ContainersSample(watch.host, known, time.monotonic())
+        return ContainersSample(watch.host, known, self.clock())
 
     def _open(self) -> tuple[Watch, BlockingPortal]:
         if self._opened is None:
@@ -95,7 +98,7 @@ class ContainersSource:
         for path in sockets(self.socket, self.environ):
             engine = Engine(path)
             try:
-                return Watch(engine, await engine.host(), self._lives)
+                return Watch(engine, await engine.host(), self._lives, self.clock)
             except EngineError as error:
                 await engine.aclose()
                 failures.append(f"{path}: {error}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from typing import Self
 
@@ -109,7 +108,7 @@ class Watch:
     engine: Engine
     host: Host
     lives: Lives[Counters]
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float]
     _watched: dict[str, _Watched] = field(init=False, factory=dict)
     _stale: bool = field(init=False, default=True)
     _listed_at: float = field(init=False, default=0.0)
