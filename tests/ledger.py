@@ -167,11 +167,9 @@ class Account:
 
     def cover(self, place: Place) -> None:
         """Take a cursor that claims to cover this channel up to and with its own place."""
-        above = (place[0], place[1] + 1)
-        # Before a channel's first snapshot the cursor of another one says nothing about it,
-        # unless there has been nothing to say.
-        if self.at is not None or not self.ledger.between(self.channel, BEFORE_ALL, above):
-            self._claim(place, above)
+        # Before a channel's first snapshot the cursor of another one says nothing about it.
+        if self.at is not None:
+            self._claim(place, (place[0], place[1] + 1))
 
     def _claim(self, place: Place, below: Place) -> None:
         if self.at is None:

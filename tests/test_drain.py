@@ -131,9 +131,12 @@ async def test_who_can_be_told_is_told_at_once_and_the_window_is_waited_for(
     assert 0.4 <= time.monotonic() - begin < 0.4 + FLUSH_S
 
 
-async def test_thousands_are_told_without_holding_up_the_loop(hub: Broadcaster) -> None:
-    """Others have their turn in between."""
-    guests = join(hub, *[Wire.SSE] * (2 * drain_module.BATCH + 1))
+async def test_thousands_are_told_without_holding_up_the_loop(
+    hub: Broadcaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have their turn when it has taken some time."""
+    monkeypatch.setattr(drain_module, "TURN_S", 0)
+    guests = join(hub, *[Wire.SSE] * (2 * drain_module.LOOK_AT + 1))
     said: list[int] = []
 
     async def look_on() -> None:
@@ -143,7 +146,34 @@ async def test_thousands_are_told_without_holding_up_the_loop(hub: Broadcaster) 
 
     await asyncio.gather(drain(hub, 0.1), look_on())
 
-    assert said == [0, drain_module.BATCH, 2 * drain_module.BATCH]
+    assert said == [0, drain_module.LOOK_AT, 2 * drain_module.LOOK_AT]
+
+
+async def test_nobody_else_has_a_turn_while_it_takes_no_time(hub: Broadcaster) -> None:
+    """To let those go who were told is work that those would wait for who were not."""
+    guests = join(hub, *[Wire.SSE] * (2 * drain_module.LOOK_AT))
+    told: list[int] = []
+
+    async def look_on() -> None:
+        await asyncio.sleep(0)
+        told.append(sum(guest.ended > 0 for guest in guests))
+
+    await asyncio.gather(drain(hub, 0), look_on())
+
+    assert told == [len(guests)]
+
+
+async def test_everybody_is_told_however_long_that_takes(
+    hub: Broadcaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine with other things to do the time may be over before."""
+    monkeypatch.setattr(drain_module, "TURN_S", 0)
+    monkeypatch.setattr(drain_module, "FLUSH_S", 0)
+    guests = join(hub, *[Wire.SSE] * (3 * drain_module.LOOK_AT))
+
+    await drain(hub, 0)
+
+    assert {guest.last["type"] for guest in guests} == {"reconnect"}
 
 
 async def test_heritage_clients_are_closed_one_after_the_other(hub: Broadcaster) -> None:

@@ -26,15 +26,15 @@ from app.settings import Settings
 from schema.fields import GapReason
 from tests.clients import WIRES, Client
 from tests.ledger import Account, Ledger
-from tests.serving import DrivenHub, driven_hub, serving
+from tests.serving import TLS_SERVERS, DrivenHub, driven_hub, serving
 from tests.synthetic import SyntheticSource
 from tests.traveller import ROAMING, Traveller
 
 THOROUGH = os.environ.get("PULSEWIRE_TESTS") == "thorough"
 # A failure is made small before it is told, which may take minutes.
 pytestmark = pytest.mark.timeout(0 if THOROUGH else 600)
-# The direct path, and the ordinary one.
-SERVERS = ("httptools", "h11")
+# The direct path, and the ordinary one; without TLS and with.
+SERVERS = ("httptools", "h11", *TLS_SERVERS)
 CHANNELS = ("alpha", "beta")
 # Ticks of the second channel; the first has every tick.
 BETA_TICKS = (3, 5)
@@ -299,7 +299,7 @@ async def _turn(times: int) -> None:
 
 TestHopping = Hopping.TestCase
 TestHopping.settings = settings(
-    max_examples=1000 if THOROUGH else 40,
+    max_examples=1000 if THOROUGH else 50,
     stateful_step_count=60 if THOROUGH else 25,
     derandomize=not THOROUGH,
     database=None,

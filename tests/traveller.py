@@ -139,6 +139,9 @@ class Traveller:
             # A poll that was cancelled has closed its socket: that would be too late for a RST.
             await (leg.client.reset() if abruptly else leg.client.aclose())
             await _end(leg.pump)
+            if not isinstance(leg.client, WebSocketClient):
+                # The one cursor that it goes on with is that of all channels.
+                self._adopt(leg, self.lowest)
 
     async def resubscribe(self, channel: str) -> None:
         """Replace a subscription of a WebSocket, from its own cursor."""
@@ -186,9 +189,13 @@ class Traveller:
         for channel, account in self.accounts.items():
             account.ticks = self.wanted[channel]
             leg.asked[channel] = [Ask(account.ticks, since, self.ledger.head)]
-            if account.at is None:
-                # By sending a cursor the client says that it has this channel so far.
-                account.at = since
+        self._adopt(leg, since)
+
+    def _adopt(self, leg: Leg, since: Place | None) -> None:
+        """Say by the use of a cursor that all channels are there so far, also one yet to begin."""
+        for channel in leg.live:
+            if self.accounts[channel].at is None:
+                self.accounts[channel].at = since
 
     def _cursor(self, place: Place | None) -> str | None:
         return None if place is None else self.ledger.cursor(place)

@@ -24,7 +24,7 @@ from app.core.publisher import Publisher
 from app.core.sampler import Sampler
 from app.core.session import Session
 from app.core.source import Source
-from schema.errors import ErrorCode, InvalidMessage, ProtocolError
+from schema.errors import ErrorCode, ProtocolError
 from schema.fields import Detail
 from schema.frame import Frame
 from schema.messages import Connected, Heartbeat, Subscribe
@@ -246,15 +246,7 @@ class Broadcaster:
         Raises:
             ProtocolError: there is no such channel, or not with that detail.
         """
-        sampler = self.samplers.get(channel)
-        if sampler is None:
-            msg = f"channel: must be one of {', '.join(self.samplers)}, got {channel[:64]!r}"
-            raise ProtocolError(ErrorCode.UNKNOWN_CHANNEL, msg, channel[:64])
-        if detail is not None and detail not in sampler.source.details:
-            offered = ", ".join(sampler.source.details)
-            msg = f"detail: must be one of {offered} for channel {channel}, got {detail}"
-            raise InvalidMessage(msg)
-        return sampler.source
+        return self._publisher.check(channel, detail)
 
     def cohort(self, wanted: Subscribe) -> Cohort:
         """Return the cohort of a subscription and keep its source awake.

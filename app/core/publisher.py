@@ -12,6 +12,8 @@ from app.core.clock import Clock
 from app.core.log import Log, Publication
 from app.core.sampler import PROMPT_S, Report, Sampler, State
 from app.core.source import Source
+from schema.errors import ErrorCode, InvalidMessage, ProtocolError
+from schema.fields import Detail
 
 
 class Audience(Protocol):
@@ -59,6 +61,22 @@ class Publisher:
         await asyncio.gather(*(sampler.stop() for sampler in self.samplers.values()))
         # What was held back counts as published.
         self._flush()
+
+    def check(self, channel: str, detail: Detail | None = None) -> Source:
+        """Look a channel up.
+
+        Raises:
+            ProtocolError: there is no such channel, or not with that detail.
+        """
+        sampler = self.samplers.get(channel)
+        if sampler is None:
+            msg = f"channel: must be one of {', '.join(self.samplers)}, got {channel[:64]!r}"
+            raise ProtocolError(ErrorCode.UNKNOWN_CHANNEL, msg, channel[:64])
+        if detail is not None and detail not in sampler.source.details:
+            offered = ", ".join(sampler.source.details)
+            msg = f"detail: must be one of {offered} for channel {channel}, got {detail}"
+            raise InvalidMessage(msg)
+        return sampler.source
 
     def _report(self, sampler: Sampler, report: Report) -> None:
         """Take note of what became of a source's tick.
