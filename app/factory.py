@@ -18,6 +18,7 @@ from app.core.source import Source
 from app.guard import guarded
 from app.routes import Routes
 from app.settings import Settings
+from app.sources.containers import ContainersSource
 from app.sources.host import HostSource
 from app.sources.processes import ProcessSource
 from transports.longpoll import LongPollTransport
@@ -29,6 +30,7 @@ def default_sources(settings: Settings) -> list[Source]:
     """Return the sources of a server; a new channel is one more line here."""
     return [
         HostSource(settings.disk_path, remote_disks=settings.remote_disks),
+        ContainersSource(settings.container_socket),
         ProcessSource(commands=settings.process_commands),
     ]
 

@@ -17,6 +17,7 @@ from typed_settings.converters import to_bool
 from app.guard import Authority, Origin
 
 __all__ = [
+    "ENGINE_SOCKET",
     "FILE_PATH",
     "HOST",
     "HOST_NAMES",
@@ -173,6 +174,13 @@ def _socket_path(value: object) -> Path | None:
     return Path(text) if text else None
 
 
+def _engine_socket(value: object) -> Path | None:
+    if isinstance(value, str) and "://" in value:
+        # As in DOCKER_HOST; an engine elsewhere would tell of another machine.
+        return _socket_path(_matching("unix:///.*")(value).removeprefix("unix://"))
+    return _socket_path(value)
+
+
 HOST = _text("a host name, an IPv4 or an IPv6 address", "HOST", _host)
 """Normal form: IPv6 addresses without brackets."""
 
@@ -186,6 +194,11 @@ HOST_NAMES = _list_of(_text("a host name without a port", "NAME", _host_name))
 
 FILE_PATH = Rule("a path, or empty for none", "PATH", str, _socket_path)
 """Normal form: a `Path`, relative if it was written so, or None."""
+
+ENGINE_SOCKET = Rule(
+    "the path of a Unix socket, or empty to look for one", "PATH", str, _engine_socket
+)
+"""Normal form: a `Path`, also of unix:///path, or None."""
 
 ROOT_PATH = _text(
     'empty, or a path such as /pulse that does not end with "/"',

@@ -136,6 +136,12 @@ class Settings:
         group="Measuring",
         text="Tell also of file systems on other machines and of those that programs make (FUSE).",
     )
+    container_socket: Path | None = _option(  # noqa: RUF009 - declares a field, as attrs.field does
+        rules.ENGINE_SOCKET,
+        default=None,
+        group="Measuring",
+        text="Unix socket of Docker or Podman; by default DOCKER_HOST and the usual places.",
+    )
     heartbeat: int = _option(
         rules.whole(1000, 60000, "ms"),
         default=15000,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from attrs import define, frozen
+from attrs import asdict, define, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,9 +26,18 @@ from websockets.exceptions import ConnectionClosed
 
 from app.core.source import Window
 from app.settings import Settings
+from schema.containers import (
+    Container,
+    ContainerCpu,
+    ContainerMemory,
+    ContainerNetwork,
+    ContainersMessage,
+    HeritageContainer,
+)
 from schema.fields import Detail, GapReason
 from schema.messages import DataMessage
 from schema.metrics import Cpu, Disk, Memory, MetricsMessage, Simple, Standard
+from tests.fake_engine import fake_engine
 from tests.serving import Served, driven_hub, serving
 
 if TYPE_CHECKING:  # pytest wants to be the first to import a plugin
@@ -40,6 +49,7 @@ GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "golden/heritage.js
 SHAPES = {
     "connected": ["connected"],
     "metrics": ["standard", "simple"],
+    "containers": ["containers", "simple containers"],
     "heartbeat": ["heartbeat", "first heartbeat"],
     "error": ["error", "error of a channel"],
 }
@@ -123,6 +133,50 @@ class Machine:
         )
 
 
+@frozen
+class Engine:
+    """A `containers` source that invents one container."""
+
+    channel: str = "containers"
+    message: type[DataMessage] = ContainersMessage
+    details: tuple[Detail, ...] = tuple(Detail)
+    always: bool = False
+
+    def sample(self) -> None:
+        """Do nothing; the test writes the log."""
+
+    def render(self, window: Window, detail: Detail) -> list[Container] | list[HeritageContainer]:
+        """Return the container, with figures or without."""
+        shop = HeritageContainer(
+            id="4c01db0b339c",
+            name="shop",
+            image="shop:1",
+            state="running",
+            status="Up 2 hours",
+            ports=["80/tcp"],
+            created=1_795_413_787,
+        )
+        if detail is Detail.SIMPLE:
+            return [shop]
+        return [
+            Container(
+                **asdict(shop),
+                engine="docker",
+                health=None,
+                cpu=ContainerCpu(0.25, 12.5, 25.0, 0.5, 50.0, None),
+                memory=ContainerMemory(50331648, 67108864, None, 0.59),
+                network=ContainerNetwork(1024.0, 0.0),
+                io=None,
+                pids=3,
+                age_ms=window.last,
+                error=None,
+            )
+        ]
+
+
+SOURCES = (Machine(), Engine())
+
+
 @define(eq=False)
 class Dashboard:
     """A dashboard that knows the heritage rows of the page and nothing else."""
@@ -135,8 +189,8 @@ class Dashboard:
         await self.connection.send(json.dumps(body))
 
     async def subscribe(self, **keys: object) -> None:
-        """Ask for the metrics."""
-        await self.say("subscribe", channel="metrics", **keys)
+        """Ask for the metrics, if for nothing else."""
+        await self.say("subscribe", **({"channel": "metrics"} | keys))
 
     async def hear(self) -> Body:
         """Return the next message; it is one of the golden ones."""
@@ -167,7 +221,7 @@ async def dashboard(served: Served) -> AsyncIterator[Dashboard]:
 
 async def test_it_is_greeted_and_its_first_data_is_the_acknowledgement(stage: Opener) -> None:
     """The snapshot, at once; then the interval's messages."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         at.tick(1, 3)
         await client.subscribe()
         first = await client.hear()
@@ -178,7 +232,7 @@ async def test_it_is_greeted_and_its_first_data_is_the_acknowledgement(stage: Op
 
 async def test_data_comes_as_soon_as_there_is_any(stage: Opener) -> None:
     """A server that has only just started says nothing until then."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         await client.subscribe(interval=1000)
         await client.say("ping")
         assert fits(await client.hear(), GOLDEN["first heartbeat"])
@@ -188,10 +242,10 @@ async def test_data_comes_as_soon_as_there_is_any(stage: Opener) -> None:
 
 async def test_a_ping_is_answered_with_a_heartbeat(stage: Opener) -> None:
     """Before any data its cursor is null, and then the newest one."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         await client.say("ping")
         assert fits(await client.hear(), GOLDEN["first heartbeat"])
-        at.tick(1)
+        at.hub.tick(1, "metrics")
         await client.subscribe()
         data = await client.hear()
         await client.say("ping")
@@ -224,7 +278,7 @@ async def test_a_bad_message_is_an_error_and_the_connection_stays_open(
     stage: Opener, said: str | bytes, named: str
 ) -> None:
     """The error names the key; a subscription that was there before goes on."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         at.tick(1)
         await client.subscribe(interval=1000)
         await client.hear()
@@ -239,7 +293,7 @@ async def test_a_bad_message_is_an_error_and_the_connection_stays_open(
 
 async def test_an_unknown_channel_is_an_error_that_names_it(stage: Opener) -> None:
     """And nothing is subscribed."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         await client.say("subscribe", channel="weather")
         error = await client.hear()
         assert fits(error, GOLDEN["error of a channel"])
@@ -249,7 +303,7 @@ async def test_an_unknown_channel_is_an_error_that_names_it(stage: Opener) -> No
 
 async def test_unsubscribe_stops_the_data(stage: Opener) -> None:
     """Without a word."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         at.tick(1)
         await client.subscribe(interval=1000)
         await client.hear()
@@ -261,7 +315,7 @@ async def test_unsubscribe_stops_the_data(stage: Opener) -> None:
 
 async def test_a_second_subscribe_replaces_the_first(stage: Opener) -> None:
     """Its snapshot comes at once, and from then on only its own messages."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         at.tick(1)
         await client.subscribe(interval=1000)
         await client.hear()
@@ -274,10 +328,31 @@ async def test_a_second_subscribe_replaces_the_first(stage: Opener) -> None:
 
 async def test_simple_is_four_numbers(stage: Opener) -> None:
     """The oldest shape of all."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         at.tick(1)
         await client.subscribe(detail="simple")
         assert fits(await client.hear(), GOLDEN["simple"])
+
+
+@pytest.mark.parametrize("detail", ["standard", "simple"])
+async def test_containers_come_beside_the_metrics(stage: Opener, detail: str) -> None:
+    """Each channel by itself, with the keys that such a dashboard has always read."""
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
+        at.tick(1)
+        await client.subscribe()
+        assert (await client.hear())["type"] == "metrics"
+        await client.subscribe(channel="containers", detail=detail)
+        message = await client.hear()
+        assert fits(message, GOLDEN[{"standard": "containers"}.get(detail, "simple containers")])
+        at.tick(2, 5)
+        assert [(await client.hear())["type"] for _ in range(2)] == ["metrics", "containers"]
+
+
+async def test_containers_in_full_are_refused(stage: Opener) -> None:
+    """The detail is not of heritage, whatever the channel."""
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
+        await client.subscribe(channel="containers", detail="full")
+        assert fits(await client.hear(), GOLDEN["error"])
 
 
 @pytest.mark.parametrize(
@@ -293,7 +368,7 @@ async def test_simple_is_four_numbers(stage: Opener) -> None:
 )
 async def test_since_and_history_are_ignored(stage: Opener, keys: dict[str, object]) -> None:
     """They were not heritage's keys, so what an old client means by them is not known."""
-    async with stage(sources=[Machine()], epoch="here") as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES, epoch="here") as at, dashboard(at.served) as client:
         at.tick(1, 4)
         await client.subscribe(interval=1000, **keys)
         assert await client.uptimes() == [4]
@@ -301,7 +376,7 @@ async def test_since_and_history_are_ignored(stage: Opener, keys: dict[str, obje
 
 async def test_a_hole_is_passed_without_a_word(stage: Opener) -> None:
     """The next message says by its window that it is short."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         at.tick(1, 2)
         await client.subscribe(interval=5000)
         assert (await client.hear())["windowMs"] == 1200
@@ -318,7 +393,7 @@ async def test_a_slow_reader_gets_all_of_it_or_the_newest_alone(
     stage: Opener, missed: int, expected: list[int]
 ) -> None:
     """Up to 30 messages one by one; of more, the last."""
-    async with stage(sources=[Machine()]) as at, dashboard(at.served) as client:
+    async with stage(sources=SOURCES) as at, dashboard(at.served) as client:
         at.tick(1)
         await client.subscribe(interval=1000)
         await client.hear()
@@ -329,7 +404,7 @@ async def test_a_slow_reader_gets_all_of_it_or_the_newest_alone(
 async def test_a_drain_closes_it_with_1012_and_without_a_reconnect() -> None:
     """It could not understand one."""
     chosen = Settings(drain=0.1)
-    hub = driven_hub([Machine()], chosen)
+    hub = driven_hub(SOURCES, chosen)
     async with serving(hub, chosen) as served, dashboard(served) as client:
         hub.tick(1)
         await client.subscribe()
@@ -345,7 +420,7 @@ async def test_a_drain_closes_it_with_1012_and_without_a_reconnect() -> None:
 async def test_the_address_tells_its_status_without_an_upgrade(stage: Opener) -> None:
     """What an existing dashboard looks at before it connects."""
     async with (
-        stage(sources=[Machine()]) as at,
+        stage(sources=SOURCES) as at,
         dashboard(at.served),
         dashboard(at.served),
         httpx.AsyncClient(base_url=at.served.http) as http,
@@ -359,7 +434,7 @@ async def test_the_address_tells_its_status_without_an_upgrade(stage: Opener) ->
 async def test_the_polling_hook_gets_a_message_at_once(stage: Opener) -> None:
     """The one that a WebSocket gets at the default interval, to the byte; never an old one."""
     async with (
-        stage(sources=[Machine()], interval=2000) as at,
+        stage(sources=SOURCES, interval=2000) as at,
         httpx.AsyncClient(base_url=at.served.http) as http,
     ):
         too_soon = await http.get("/api/metrics")
@@ -378,9 +453,11 @@ async def test_the_polling_hook_gets_a_message_at_once(stage: Opener) -> None:
 
 @pytest.fixture(scope="module")
 async def measured() -> AsyncIterator[Served]:
-    """A server that measures this machine."""
-    async with serving(settings=Settings(tick=100)) as served:
-        yield served
+    """A server that measures this machine, and the containers of an engine."""
+    with fake_engine() as engine:
+        engine.add("shop", pace=0.1, nano_cpus=500_000_000)
+        async with serving(settings=Settings(tick=100, container_socket=engine.path)) as served:
+            yield served
 
 
 @pytest.mark.parametrize("detail", ["standard", "simple"])
@@ -389,6 +466,15 @@ async def test_the_figures_of_this_machine_are_golden(measured: Served, detail: 
     async with dashboard(measured) as client:
         await client.subscribe(detail=detail)
         assert fits(await client.hear(), GOLDEN[detail])
+
+
+@pytest.mark.parametrize("detail", ["standard", "simple"])
+async def test_the_containers_of_an_engine_are_golden(measured: Served, detail: str) -> None:
+    """From the engine's socket to the dashboard."""
+    async with dashboard(measured) as client:
+        await client.subscribe(channel="containers", detail=detail)
+        golden = {"standard": "containers"}.get(detail, "simple containers")
+        assert fits(await client.hear(), GOLDEN[golden])
 
 
 def test_a_golden_message_fits_nothing_else() -> None:
@@ -411,7 +497,7 @@ def test_a_golden_message_fits_nothing_else() -> None:
 EPOCH = "here"
 THE_END = "the end"
 values: dict[str, st.SearchStrategy[object]] = {
-    "channel": st.sampled_from(["metrics", "metrics", "metrics", "weather", "", 5, None]),
+    "channel": st.sampled_from(["metrics", "metrics", "containers", "weather", "", 5, None]),
     "interval": st.sampled_from([1000, 2000, 5000, 60000, 999, "5000", 1500.5, True, None]),
     "detail": st.sampled_from(["simple", "standard", "full", "", 1, None]),
     "since": st.integers(0, 400).map(lambda seq: f"{EPOCH}:{seq}")
@@ -434,7 +520,7 @@ events = bodies | bodies | nonsense | st.tuples(st.sampled_from([1, 5, 40]), st.
 @pytest.fixture(scope="module")
 async def invented() -> AsyncIterator[Served]:
     """A server whose ticks the test gives."""
-    async with serving(driven_hub([Machine()], Settings(), EPOCH)) as served:
+    async with serving(driven_hub(SOURCES, Settings(), EPOCH)) as served:
         yield served
 
 

@@ -96,6 +96,7 @@ def test_without_any_source_the_defaults_hold() -> None:
         history=900,
         disk_path="/",
         remote_disks=False,
+        container_socket=None,
         heartbeat=15000,
         max_clients=12000,
         stall_timeout=20.0,
@@ -274,6 +275,22 @@ def test_an_empty_socket_path_takes_that_of_the_file_back(file: Callable[[str], 
     folder = file('uds = "/run/x.sock"').parent
 
     assert load({"uds": ""}, cwd=folder).uds is None
+
+
+@pytest.mark.parametrize("text", ["/run/d.sock", "unix:///run/d.sock"])
+def test_an_engines_socket_may_be_written_as_docker_writes_it(text: str) -> None:
+    """It is a path all the same."""
+    assert load({"container_socket": text}).container_socket == Path("/run/d.sock")
+    assert load(environ={"PULSEWIRE_CONTAINER_SOCKET": ""}).container_socket is None
+
+
+@pytest.mark.parametrize("text", ["tcp://10.0.0.1:2375", "unix://run/d.sock", "a\0b"])
+def test_what_is_no_socket_of_this_machine_is_refused(text: str) -> None:
+    """The error tells what it may be."""
+    assert str(refused({"container_socket": text})).startswith(
+        "flag --container-socket: container_socket must be the path of a Unix socket, or empty to "
+        'look for one, not "'
+    )
 
 
 def test_keys_of_the_file_may_be_written_as_flags_are(file: Callable[[str], Path]) -> None:
