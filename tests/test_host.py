@@ -21,6 +21,8 @@ from attrs import define
 
 from app.core.clock import Clock
 from app.core.source import Resting, Source, Window
+from app.factory import default_sources
+from app.settings import Settings
 from app.sources.host import HostSource
 from app.sources.machine import Machine
 from app.sources.reader import RARELY_S
@@ -386,3 +388,11 @@ def test_a_machine_without_cores_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(psutil, "cpu_count", lambda: None)
     with pytest.raises(OSError, match="cores"):
         Machine().cores()
+
+
+def test_the_settings_reach_the_source() -> None:
+    """Those of what is measured."""
+    source, *_ = default_sources(Settings(disk_path="/proc", remote_disks=True))
+    assert isinstance(source, HostSource)
+    assert source.sample().disk.path == "/proc"
+    assert source._remote_disks
