@@ -219,8 +219,11 @@ class Broadcaster:
 
     def left(self, session: Session) -> None:
         """Take note that a client has gone."""
-        self._clients.sessions.discard(session)
-        self._wheel.discard(session)
+        if session in self.sessions:
+            self.sessions.discard(session)
+            # To look a stream up costs the wheel a while, and a poll is not on it.
+            if session.wire is not Wire.LONGPOLL:
+                self._wheel.discard(session)
 
     def clients(self) -> dict[str, int]:
         """Count the clients by the wire they are on."""
