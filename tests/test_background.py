@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from attrs import define, field
 
-from app.sources.background import Background
+from app.sources.devices.background import Background
 from tests.manual_clock import ManualClock
 
 PATIENCE_S = 10

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-from app.sources.cgroup import ControlGroups, Group, Version
-from app.sources.limits import (
+from app.sources.groups.cgroup import ControlGroups, Group, Version
+from app.sources.groups.limits import (
     CpuLimit,
     CpuLimitStat,
     MemoryLimit,

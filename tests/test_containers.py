@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from app.core.source import Source, Window
-from app.sources.container import Counters, Facts, Listed, Usage, facts, listed, usage
 from app.sources.containers import ContainersSample, ContainersSource
 from app.sources.counters import Lives
-from app.sources.engine import Host
-from app.sources.watch import Known, _Watched
+from app.sources.engines.container import Counters, Facts, Listed, Usage, facts, listed, usage
+from app.sources.engines.engine import Host
+from app.sources.engines.watch import Known, _Watched
 from schema.codec import decode_server, encode
 from schema.containers import Container, ContainersMessage, HeritageContainer
 from schema.cursor import Cursor

@@ -7,8 +7,8 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sources.cores import OFFLINE, CoreMeter, CoreTimes, render_cores
-from app.sources.procstat import CoreTime
+from app.sources.groups.cores import OFFLINE, CoreMeter, CoreTimes, render_cores
+from app.sources.groups.procstat import CoreTime
 
 SECOND = 1_000_000
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.sources.counters import Counted
-from app.sources.diskio import DiskCounters, DiskMeter, render_disk_io
+from app.sources.devices.diskio import DiskCounters, DiskMeter, render_disk_io
 from schema.devices import DiskIo
 from tests.manual_clock import ManualClock
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.sources import diskpath
-from app.sources.diskpath import DiskPath
-from app.sources.mounts import MountTable
-from app.sources.prober import DEADLINE_S, Prober
-from app.sources.space import Blocks, DiskSpace
+from app.sources.devices import diskpath
+from app.sources.devices.diskpath import DiskPath
+from app.sources.devices.mounts import MountTable
+from app.sources.devices.prober import DEADLINE_S, Prober
+from app.sources.devices.space import Blocks, DiskSpace
 from tests.fuse import BLOCK, STATFS, fuse_mount
 from tests.manual_clock import ManualClock
 from tests.test_prober import PATIENCE_S, children, none_left

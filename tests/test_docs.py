@@ -38,7 +38,7 @@ from app.core.subscription import RESUME_BYTES, RESUME_MESSAGES
 from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S
 from app.settings import OPTIONS, Option, Settings, load_settings
-from app.sources.masking import LENGTH_MAX
+from app.sources.proc.masking import LENGTH_MAX
 from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, decode_client, decode_server
 from schema.containers import ContainersMessage
 from schema.cursor import PATTERN

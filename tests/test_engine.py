@@ -16,10 +16,10 @@ import pytest
 
 from app.core.source import SourceUnavailableError, Window
 from app.settings import Settings
-from app.sources import watch
 from app.sources.containers import ContainersSample, ContainersSource
-from app.sources.engine import DOCKER_SOCKET, PODMAN_SOCKET, sockets
-from app.sources.watch import REFRESH_S
+from app.sources.engines import watch
+from app.sources.engines.engine import DOCKER_SOCKET, PODMAN_SOCKET, sockets
+from app.sources.engines.watch import REFRESH_S
 from schema.fields import Detail
 from tests.fake_engine import CORES, FakeEngine, fake_engine
 from tests.serving import serving

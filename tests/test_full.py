@@ -16,18 +16,18 @@ from attrs import evolve
 from app.core.log import Log, Reading
 from app.core.source import Window
 from app.settings import Settings
-from app.sources.cores import CoreMeter
 from app.sources.counters import Lives
-from app.sources.cpu import CpuTime, Modes
-from app.sources.full import render_full
-from app.sources.kept import Failure
-from app.sources.limits import CpuLimit, MemoryLimit
-from app.sources.memory import MemorySpace, SwapSpace, SwapTraffic
-from app.sources.own import OwnUse
-from app.sources.procstat import Activity, CoreTime
-from app.sources.sample import HostSample
-from app.sources.space import DiskSpace
-from app.sources.standard import render_standard
+from app.sources.devices.space import DiskSpace
+from app.sources.groups.cores import CoreMeter
+from app.sources.groups.cpu import CpuTime, Modes
+from app.sources.groups.full import render_full
+from app.sources.groups.kept import Failure
+from app.sources.groups.limits import CpuLimit, MemoryLimit
+from app.sources.groups.memory import MemorySpace, SwapSpace, SwapTraffic
+from app.sources.groups.own import OwnUse
+from app.sources.groups.procstat import Activity, CoreTime
+from app.sources.groups.sample import HostSample
+from app.sources.groups.standard import render_standard
 from schema.documentation import camel
 from schema.fields import GapReason
 from schema.metrics import Full, GroupError, MemoryScope

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sources.held import CHUNK, HeldFile
+from app.sources.groups.held import CHUNK, HeldFile
 
 
 def descriptors() -> int:

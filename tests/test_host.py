@@ -23,10 +23,10 @@ from app.core.clock import Clock
 from app.core.source import Resting, Source, Window
 from app.factory import default_sources
 from app.settings import Settings
+from app.sources.groups.machine import Machine
+from app.sources.groups.reader import RARELY_S
+from app.sources.groups.sample import HostSample
 from app.sources.host import HostSource
-from app.sources.machine import Machine
-from app.sources.reader import RARELY_S
-from app.sources.sample import HostSample
 from schema.codec import encode
 from schema.cursor import Cursor
 from schema.fields import Detail

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sources.hwmon import celsius, chips, rpm, threshold, zones
+from app.sources.devices.hwmon import celsius, chips, rpm, threshold, zones
 from schema.devices import Fan, Temperature
 
 

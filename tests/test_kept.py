@@ -10,7 +10,7 @@ import pytest
 from attrs import define
 
 from app.core.clock import Clock
-from app.sources.kept import Cached, Failure, Groups, error_code
+from app.sources.groups.kept import Cached, Failure, Groups, error_code
 
 
 @define

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 import pytest
 
-from app.sources.known import EVERY_S, Known
+from app.sources.devices.known import EVERY_S, Known
 from tests.manual_clock import ManualClock
 
 

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from app.core.source import Window
+from app.sources.groups.machine import Machine
 from app.sources.host import HostSource
-from app.sources.machine import Machine
 from schema.fields import Detail
 from schema.metrics import Full, MemoryScope
 

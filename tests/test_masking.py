@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.sources.masking import HIDDEN, LENGTH_MAX, mask
+from app.sources.proc.masking import HIDDEN, LENGTH_MAX, mask
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.sources.counters import Lives
-from app.sources.memory import (
+from app.sources.groups.memory import (
     MemorySpace,
     MemoryStat,
     SwapSpace,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sources.mounts import ELSEWHERE_S, Mount, Mounts, MountTable, parse
+from app.sources.devices.mounts import ELSEWHERE_S, Mount, Mounts, MountTable, parse
 from tests.fuse import MNT_DETACH, mount_or_skip
 from tests.manual_clock import ManualClock
 

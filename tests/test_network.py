@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sources.network import NetMeter, render_network
+from app.sources.devices.network import NetMeter, render_network
 from schema.devices import InterfaceKind, NetworkInterface
 from tests.manual_clock import ManualClock
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from app.core.figures import Vitals
-from app.sources.own import OwnStat, OwnUse, render_own
+from app.sources.groups.own import OwnStat, OwnUse, render_own
 from schema.metrics import OwnCost
 
 

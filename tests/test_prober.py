@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from app.sources import prober as prober_module
-from app.sources.probe import serve
-from app.sources.prober import DEADLINE_S, Answer, Probe, Prober
-from app.sources.space import read_blocks
+from app.sources.devices import prober as prober_module
+from app.sources.devices.probe import serve
+from app.sources.devices.prober import DEADLINE_S, Answer, Probe, Prober
+from app.sources.devices.space import read_blocks
 from tests.fuse import BLOCK, STATFS, fuse_mount
 from tests.manual_clock import ManualClock
 

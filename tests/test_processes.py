@@ -23,9 +23,9 @@ from jsonschema import Draft202012Validator
 from app.core.source import Resting, Source, Window
 from app.factory import create_hub, default_sources
 from app.settings import Settings
+from app.sources.proc.procfiles import Traffic, parse_io, parse_stat
+from app.sources.proc.proctable import LARGEST
 from app.sources.processes import TOP, Host, ProcessSample, ProcessSource
-from app.sources.procfiles import Traffic, parse_io, parse_stat
-from app.sources.proctable import LARGEST
 from schema.fields import Detail
 from schema.processes import Process, Processes, ProcessesMessage
 from tests.manual_clock import ManualClock

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.sources.procstat import HERTZ, Activity, CoreTime, ProcessorStat
+from app.sources.groups.procstat import HERTZ, Activity, CoreTime, ProcessorStat
 
 STAT = """\
 cpu  400 20 100 4000 80 4 6 10 300 5

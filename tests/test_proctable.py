@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.source import SourceUnavailableError
-from app.sources import procfiles
-from app.sources.procfiles import Traffic
-from app.sources.proctable import ACTIVE_S, DETAILS_S, LARGEST, Life, ProcTable, Row, Who
-from app.sources.roster import DIFFERENT_MIN, Rosters
-from app.sources.users import Users
+from app.sources.proc import procfiles
+from app.sources.proc.procfiles import Traffic
+from app.sources.proc.proctable import ACTIVE_S, DETAILS_S, LARGEST, Life, ProcTable, Row, Who
+from app.sources.proc.roster import DIFFERENT_MIN, Rosters
+from app.sources.proc.users import Users
 from tests.proctree import CONTAINER, ProcTree
 
 NAMES = ["a", "", ") R 1 (", "a b", "a\nb", "((", "kworker/u8:3-events_unbound", "été"]

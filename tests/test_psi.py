@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.sources.counters import Lives
-from app.sources.pressure import PressureCounts, PressureStat, StallCount, Waits, render_pressure
+from app.sources.groups.pressure import (
+    PressureCounts,
+    PressureStat,
+    StallCount,
+    Waits,
+    render_pressure,
+)
 from schema.metrics import Stall
 
 NOTHING = PressureCounts(None, None, None, None)

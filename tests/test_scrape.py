@@ -19,22 +19,22 @@ from app.scrape.exposition import Exposition, HubCollector
 from app.scrape.family import counter, gauge, one, scaled
 from app.scrape.host import host_families
 from app.settings import Settings
-from app.sources.cores import OFFLINE, CoreTimes
 from app.sources.counters import Counted
-from app.sources.cpu import CpuTime, Modes
-from app.sources.diskio import DiskCounters
+from app.sources.devices.diskio import DiskCounters
+from app.sources.devices.network import NetCounters, NetLink, NetSample
+from app.sources.devices.sensors import SensorSample
+from app.sources.devices.space import DiskSpace, Space
+from app.sources.devices.volumes import Volume, VolumeReading, VolumesSample
+from app.sources.groups.cores import OFFLINE, CoreTimes
+from app.sources.groups.cpu import CpuTime, Modes
+from app.sources.groups.kept import Failure
+from app.sources.groups.limits import CpuLimit, MemoryLimit
+from app.sources.groups.memory import MemorySpace, SwapSpace, SwapTraffic
+from app.sources.groups.own import OwnUse
+from app.sources.groups.pressure import PressureCounts, StallCount, Waits
+from app.sources.groups.procstat import Activity
+from app.sources.groups.sample import HostSample
 from app.sources.host import HostSource
-from app.sources.kept import Failure
-from app.sources.limits import CpuLimit, MemoryLimit
-from app.sources.memory import MemorySpace, SwapSpace, SwapTraffic
-from app.sources.network import NetCounters, NetLink, NetSample
-from app.sources.own import OwnUse
-from app.sources.pressure import PressureCounts, StallCount, Waits
-from app.sources.procstat import Activity
-from app.sources.sample import HostSample
-from app.sources.sensors import SensorSample
-from app.sources.space import DiskSpace, Space
-from app.sources.volumes import Volume, VolumeReading, VolumesSample
 from schema.devices import Battery, Fan, InterfaceKind, Temperature, VolumeStatus
 from tests.serving import DrivenHub, Served, driven_hub, serving
 

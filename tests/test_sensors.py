@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from app.sources import hwmon
-from app.sources.sensors import (
+from app.sources.devices import hwmon
+from app.sources.devices.sensors import (
     DEADLINE_S,
     DRIVES_EVERY_S,
     EVERY_S,

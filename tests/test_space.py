@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sources.space import SIZE_MAX, Blocks, DiskSpace, Space, read_blocks
+from app.sources.devices.space import SIZE_MAX, Blocks, DiskSpace, Space, read_blocks
 
 
 @pytest.mark.parametrize(

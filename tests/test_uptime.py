@@ -10,7 +10,7 @@ import pytest
 from attrs import define
 
 from app.core.clock import Clock
-from app.sources.uptime import Uptime, UptimeStat
+from app.sources.groups.uptime import Uptime, UptimeStat
 
 BOOT = 1_700_000_000
 

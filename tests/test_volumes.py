@@ -12,10 +12,10 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sources.mounts import Mounts, parse
-from app.sources.prober import DEADLINE_S, Prober
-from app.sources.space import Blocks
-from app.sources.volumes import (
+from app.sources.devices.mounts import Mounts, parse
+from app.sources.devices.prober import DEADLINE_S, Prober
+from app.sources.devices.space import Blocks
+from app.sources.devices.volumes import (
     EVERY_S,
     GONE_S,
     Volume,

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from app.core.clock import Clock
 from app.core.source import Window
-from app.sources.cpu import (
+from app.sources.devices.space import DiskSpace
+from app.sources.groups.cpu import (
     BUSY,
     IDLE,
     CpuMeter,
@@ -26,11 +27,10 @@ from app.sources.cpu import (
     usage_between,
     usage_max,
 )
+from app.sources.groups.kept import Groups
+from app.sources.groups.memory import MemorySpace
+from app.sources.groups.sample import HostSample
 from app.sources.host import HostSource
-from app.sources.kept import Groups
-from app.sources.memory import MemorySpace
-from app.sources.sample import HostSample
-from app.sources.space import DiskSpace
 from schema.codec import decode_server, encode
 from schema.cursor import Cursor
 from schema.fields import Detail

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from app.core.broadcaster import Broadcaster
 from app.scrape.host import host_families
 from app.scrape.hub import hub_families, own_families
-from app.sources.sample import HostSample
+from app.sources.groups.sample import HostSample
 from schema.metrics import MetricsMessage
 
 

@@ -8,11 +8,11 @@ from operator import attrgetter
 from prometheus_client.metrics_core import Metric
 
 from app.scrape.family import Sample, counter, gauge, one, scaled
-from app.sources.cores import OFFLINE, CoreTimes
-from app.sources.memory import SwapSpace
-from app.sources.network import NetSample
-from app.sources.sample import HostSample
-from app.sources.volumes import VolumeReading
+from app.sources.devices.network import NetSample
+from app.sources.devices.volumes import VolumeReading
+from app.sources.groups.cores import OFFLINE, CoreTimes
+from app.sources.groups.memory import SwapSpace
+from app.sources.groups.sample import HostSample
 from schema.devices import VolumeStatus
 
 MICRO, MILLI, RATIO = 1e-6, 1e-3, 1e-2

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
 from app.core.figures import Figures
 from app.scrape.family import Sample, counter, gauge, one, scaled
-from app.sources.own import OwnUse
+from app.sources.groups.own import OwnUse
 
 
 def hub_families(figures: Figures, version: str) -> Iterator[Metric]:

@@ -13,11 +13,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from attrs import define, evolve, field, frozen
 
 from app.core.source import SourceUnavailableError, Window
-from app.sources.container import Counters, Usage
 from app.sources.counters import Lives, grown, rate
-from app.sources.cpu import percent
-from app.sources.engine import Engine, EngineError, Host, sockets
-from app.sources.watch import Known, Watch
+from app.sources.engines.container import Counters, Usage
+from app.sources.engines.engine import Engine, EngineError, Host, sockets
+from app.sources.engines.watch import Known, Watch
+from app.sources.groups.cpu import percent
 from schema.containers import (
     Container,
     ContainerCpu,

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from app.core.figures import Vitals
 from app.core.source import Window
-from app.sources.full import render_full
-from app.sources.machine import Machine
-from app.sources.reader import HostReader
-from app.sources.sample import HostSample
-from app.sources.standard import render_simple, render_standard
+from app.sources.groups.full import render_full
+from app.sources.groups.machine import Machine
+from app.sources.groups.reader import HostReader
+from app.sources.groups.sample import HostSample
+from app.sources.groups.standard import render_simple, render_standard
 from schema.fields import Detail
 from schema.messages import DataMessage
 from schema.metrics import MetricsMessage, Simple, Standard

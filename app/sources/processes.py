@@ -12,10 +12,10 @@ from attrs import define, field, frozen
 
 from app.core.clock import Clock
 from app.core.source import Window
-from app.sources.cpu import percent
-from app.sources.proctable import LARGEST, PROC, Io, ProcTable, Row
-from app.sources.roster import Roster, Rosters
-from app.sources.users import PASSWD, Users
+from app.sources.groups.cpu import percent
+from app.sources.proc.proctable import LARGEST, PROC, Io, ProcTable, Row
+from app.sources.proc.roster import Roster, Rosters
+from app.sources.proc.users import PASSWD, Users
 from schema.fields import Detail
 from schema.messages import DataMessage
 from schema.processes import Process, Processes, ProcessesMessage

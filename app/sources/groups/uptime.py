@@ -9,7 +9,7 @@ from typing import NamedTuple
 from attrs import define, field
 
 from app.core.clock import Clock
-from app.sources.held import HeldFile
+from app.sources.groups.held import HeldFile
 
 # What the moment of boot may seem to move by the resolution of clocks alone.
 SLACK_S = 2.0

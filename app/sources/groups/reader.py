@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.core.figures import Vitals
-from app.sources.cgroup import ControlGroups
-from app.sources.cores import CoreMeter
 from app.sources.counters import Lives
-from app.sources.cpu import CpuMeter
-from app.sources.diskio import DiskMeter
-from app.sources.diskpath import DiskPath
-from app.sources.kept import Cached, Groups
-from app.sources.limits import CpuLimitStat, MemoryLimitStat
-from app.sources.machine import Machine
-from app.sources.memory import MemoryStat
-from app.sources.mounts import MountTable
-from app.sources.network import NetMeter
-from app.sources.own import OwnStat
-from app.sources.pressure import PressureStat
-from app.sources.prober import Prober
-from app.sources.procstat import Activity, ProcessorStat
-from app.sources.sample import HostSample
-from app.sources.sensors import Sensors
-from app.sources.uptime import UptimeStat
-from app.sources.volumes import Volumes
+from app.sources.devices.diskio import DiskMeter
+from app.sources.devices.diskpath import DiskPath
+from app.sources.devices.mounts import MountTable
+from app.sources.devices.network import NetMeter
+from app.sources.devices.prober import Prober
+from app.sources.devices.sensors import Sensors
+from app.sources.devices.volumes import Volumes
+from app.sources.groups.cgroup import ControlGroups
+from app.sources.groups.cores import CoreMeter
+from app.sources.groups.cpu import CpuMeter
+from app.sources.groups.kept import Cached, Groups
+from app.sources.groups.limits import CpuLimitStat, MemoryLimitStat
+from app.sources.groups.machine import Machine
+from app.sources.groups.memory import MemoryStat
+from app.sources.groups.own import OwnStat
+from app.sources.groups.pressure import PressureStat
+from app.sources.groups.procstat import Activity, ProcessorStat
+from app.sources.groups.sample import HostSample
+from app.sources.groups.uptime import UptimeStat
 
 # What hardly ever changes (number of cores, host name) is read once in so many seconds.
 RARELY_S = 60.0

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from attrs import define, field, frozen
 
-from app.sources.cgroup import ControlGroups, Group, Version, tightest
 from app.sources.counters import Counted, Lives, grown
-from app.sources.cpu import percent
-from app.sources.kept import Cached
+from app.sources.groups.cgroup import ControlGroups, Group, Version, tightest
+from app.sources.groups.cpu import percent
+from app.sources.groups.kept import Cached
 
 # Limits are set at the start of a container and hardly ever after.
 SEARCH_S = 10.0

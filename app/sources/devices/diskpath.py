@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from app.sources.mounts import Mounts, MountTable
-from app.sources.prober import Probe, Prober
-from app.sources.space import Blocks, DiskSpace, read_blocks
+from app.sources.devices.mounts import Mounts, MountTable
+from app.sources.devices.prober import Probe, Prober
+from app.sources.devices.space import Blocks, DiskSpace, read_blocks
 
 # How long the very first answer is waited for: without it there is no sample at all.
 FIRST_S = 1.0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from app.core.source import Window
-from app.sources.cpu import percent, usage_between
-from app.sources.memory import render_memory
-from app.sources.sample import HostSample
-from app.sources.space import DiskSpace
+from app.sources.devices.space import DiskSpace
+from app.sources.groups.cpu import percent, usage_between
+from app.sources.groups.memory import render_memory
+from app.sources.groups.sample import HostSample
 from schema.metrics import Cpu, Disk, Simple, Standard
 
 

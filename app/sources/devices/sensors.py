@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import psutil
 from attrs import define, evolve, field, frozen
 
-from app.sources.background import Background
-from app.sources.hwmon import celsius, chips, rpm, threshold, zones
+from app.sources.devices.background import Background
+from app.sources.devices.hwmon import celsius, chips, rpm, threshold, zones
 from schema.devices import Battery, Fan, Temperature
 
 EVERY_S = 10.0

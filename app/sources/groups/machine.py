@@ -10,7 +10,7 @@ import psutil
 from attrs import field, frozen
 
 from app.core.clock import Clock
-from app.sources.cgroup import ControlGroups
+from app.sources.groups.cgroup import ControlGroups
 
 
 @frozen

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from attrs import define, field, frozen
 
-from app.sources.cpu import percent, possible_us
-from app.sources.procstat import CoreTime
+from app.sources.groups.cpu import percent, possible_us
+from app.sources.groups.procstat import CoreTime
 
 # In place of a life: the processor is offline.
 OFFLINE = -1

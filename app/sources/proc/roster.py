@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from attrs import define, field, frozen
 
-from app.sources.proctable import Row
+from app.sources.proc.proctable import Row
 
 # When so many are different, and this share of all, there is a new large table.
 DIFFERENT_MIN = 32

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import psutil
 from attrs import define, field, frozen
 
-from app.sources.cpu import BUSY, IDLE, MICROSECONDS
-from app.sources.held import HeldFile
+from app.sources.groups.cpu import BUSY, IDLE, MICROSECONDS
+from app.sources.groups.held import HeldFile
 
 # In what the kernel counts times for programs.
 HERTZ = os.sysconf("SC_CLK_TCK")

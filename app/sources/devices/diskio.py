@@ -20,7 +20,7 @@ import psutil
 from attrs import define, field
 
 from app.sources.counters import Counted, Lives, grown, rate
-from app.sources.known import Known
+from app.sources.devices.known import Known
 from schema.devices import DiskIo
 
 _NO_DISK = re.compile(r"(loop|ram|zram|zd)\d+")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from attrs import define, field, frozen
 
 from app.sources.counters import Counted, Lives, grown
-from app.sources.cpu import MICROSECONDS
-from app.sources.held import HeldFile
+from app.sources.groups.cpu import MICROSECONDS
+from app.sources.groups.held import HeldFile
 from schema.metrics import Pressure, Stall
 
 RESOURCES = ("cpu", "memory", "io", "irq")

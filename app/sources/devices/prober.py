@@ -21,7 +21,7 @@ from pathlib import Path
 
 from attrs import define, evolve, field, frozen
 
-from app.sources.space import Blocks
+from app.sources.devices.space import Blocks
 
 DEADLINE_S = 1.0
 _PROGRAM = (

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from attrs import frozen
 
-from app.sources.engine import Body
+from app.sources.engines.engine import Body
 
 # Those for which the engine has figures.
 LIVE = frozenset({"running", "paused"})

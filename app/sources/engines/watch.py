@@ -14,10 +14,10 @@ from typing import Self
 
 from attrs import define, field, frozen
 
-from app.sources import container
-from app.sources.container import Counters, Facts, Listed, Usage
 from app.sources.counters import Counted, Lives
-from app.sources.engine import Body, ContainerGoneError, Engine, EngineError, Host
+from app.sources.engines import container
+from app.sources.engines.container import Counters, Facts, Listed, Usage
+from app.sources.engines.engine import Body, ContainerGoneError, Engine, EngineError, Host
 
 # The list is asked for when an event says so, and so often in any case: its texts grow old.
 REFRESH_S = 10.0

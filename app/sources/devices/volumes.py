@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, evolve, field, frozen
 
-from app.sources.cpu import percent
-from app.sources.mounts import Mount, Mounts, MountTable
-from app.sources.prober import Answer, Probe, Prober
-from app.sources.space import Blocks, Space, read_blocks
+from app.sources.devices.mounts import Mount, Mounts, MountTable
+from app.sources.devices.prober import Answer, Probe, Prober
+from app.sources.devices.space import Blocks, Space, read_blocks
+from app.sources.groups.cpu import percent
 from schema.devices import DiskVolume, VolumeStatus
 
 EVERY_S = 10.0

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from attrs import define, frozen
 
-from app.sources.mounts import Mount, parse
+from app.sources.devices.mounts import Mount, parse
 
 T = TypeVar("T")
 Limit = TypeVar("Limit", int, float)

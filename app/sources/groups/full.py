@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from app.core.source import Window
-from app.sources.cores import render_cores
 from app.sources.counters import grown, rate
-from app.sources.cpu import percent, shares_between, usage_max
-from app.sources.diskio import render_disk_io
-from app.sources.limits import render_throttled
-from app.sources.memory import render_swap
-from app.sources.network import render_network
-from app.sources.own import render_own
-from app.sources.pressure import render_pressure
-from app.sources.procstat import Activity
-from app.sources.sample import HostSample
-from app.sources.sensors import render_battery, render_fans, render_temperatures
-from app.sources.standard import render_standard
-from app.sources.volumes import render_volumes
+from app.sources.devices.diskio import render_disk_io
+from app.sources.devices.network import render_network
+from app.sources.devices.sensors import render_battery, render_fans, render_temperatures
+from app.sources.devices.volumes import render_volumes
+from app.sources.groups.cores import render_cores
+from app.sources.groups.cpu import percent, shares_between, usage_max
+from app.sources.groups.limits import render_throttled
+from app.sources.groups.memory import render_swap
+from app.sources.groups.own import render_own
+from app.sources.groups.pressure import render_pressure
+from app.sources.groups.procstat import Activity
+from app.sources.groups.sample import HostSample
+from app.sources.groups.standard import render_standard
 from schema.metrics import Cpu, Full, FullCpu, FullMemory, GroupError, Memory, MemoryScope
 
 

@@ -25,10 +25,10 @@ from typing import NamedTuple
 from attrs import define, field, frozen
 
 from app.core.source import SourceUnavailableError
-from app.sources import procfiles
-from app.sources.masking import mask
-from app.sources.procfiles import Stat, Traffic, read_file
-from app.sources.users import Users
+from app.sources.proc import procfiles
+from app.sources.proc.masking import mask
+from app.sources.proc.procfiles import Stat, Traffic, read_file
+from app.sources.proc.users import Users
 from schema.fields import INTERVAL_MAX_MS
 
 PROC = Path("/proc")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from app.sources.cores import CoreTimes
 from app.sources.counters import Counted
-from app.sources.cpu import CpuTime
-from app.sources.diskio import DiskSample
-from app.sources.kept import Failure
-from app.sources.limits import CpuLimit, MemoryLimit
-from app.sources.memory import MemorySpace, SwapSpace
-from app.sources.network import NetSample
-from app.sources.own import OwnUse
-from app.sources.pressure import PressureCounts
-from app.sources.procstat import Activity
-from app.sources.sensors import SensorSample
-from app.sources.space import DiskSpace
-from app.sources.volumes import VolumesSample
+from app.sources.devices.diskio import DiskSample
+from app.sources.devices.network import NetSample
+from app.sources.devices.sensors import SensorSample
+from app.sources.devices.space import DiskSpace
+from app.sources.devices.volumes import VolumesSample
+from app.sources.groups.cores import CoreTimes
+from app.sources.groups.cpu import CpuTime
+from app.sources.groups.kept import Failure
+from app.sources.groups.limits import CpuLimit, MemoryLimit
+from app.sources.groups.memory import MemorySpace, SwapSpace
+from app.sources.groups.own import OwnUse
+from app.sources.groups.pressure import PressureCounts
+from app.sources.groups.procstat import Activity
 
 
 @frozen(kw_only=True)

@@ -14,8 +14,8 @@ import psutil
 from attrs import define, field, frozen
 
 from app.sources.counters import Counted, Lives, grown, rate
-from app.sources.cpu import percent
-from app.sources.held import HeldFile
+from app.sources.groups.cpu import percent
+from app.sources.groups.held import HeldFile
 from schema.metrics import Memory, Swap
 
 KIB = 1024

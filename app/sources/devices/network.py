@@ -12,7 +12,7 @@ import psutil
 from attrs import define, field, frozen
 
 from app.sources.counters import Counted, Lives, grown, rate
-from app.sources.known import Known
+from app.sources.devices.known import Known
 from schema.devices import InterfaceKind, NetworkInterface
 
 # ARPHRD_LOOPBACK of if_arp.h.

@@ -1,0 +1,1 @@
+"""Disks, networks, sensors: what may hang is asked from a distance."""

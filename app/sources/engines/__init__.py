@@ -1,0 +1,1 @@
+"""The container engines that the ``containers`` source asks."""

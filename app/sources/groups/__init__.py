@@ -1,0 +1,1 @@
+"""The groups of figures that the ``metrics`` source is composed of."""
