@@ -17,7 +17,7 @@ from app.factory import create_hub, default_sources
 from app.settings import Settings
 from schema.fields import GapReason
 from tests.browser import Server
-from tests.scenes import Scripted, is_live, lines, scene, visit
+from tests.scenes import Scene, Scripted, is_live, lines, scene, visit
 from tests.serving import serving
 from tests.synthetic import SyntheticSource
 
@@ -66,6 +66,21 @@ def server() -> Iterator[Server]:
     server.start()
     yield server
     server.end(signal.SIGTERM)
+
+
+async def has_settled(page: Page) -> None:
+    """Wait for messages: what there is to subscribe to, and with it which connection, is known."""
+    await is_live(page)
+    points = sum(map(len, await lines(page)))
+    async with asyncio.timeout(10):
+        while sum(map(len, await lines(page))) < points + 2:  # noqa: ASYNC110 - no event in a page
+            await asyncio.sleep(0.05)
+
+
+async def tick_comes(at: Scene, page: Page, tick: int) -> None:
+    """Publish a tick, and wait until it has come: then the page knows what the server has."""
+    at.tick(tick)
+    await expect(page.locator("#cpu .number")).to_have_text(f"{tick}.0")
 
 
 # What it shows
@@ -228,7 +243,7 @@ async def test_the_page_outlives_a_crash_of_the_server(
 ) -> None:
     """It says what is going on, goes on with the next server, and keeps what it knew."""
     await visit(page, server.url)
-    await is_live(page)
+    await has_settled(page)
     before = await lines(page)
     server.end(signal.SIGKILL)
     try:
@@ -250,7 +265,7 @@ async def test_the_page_outlives_a_crash_of_the_server(
 async def test_a_server_that_goes_says_so(page: Page, server: Server) -> None:
     """Nobody need wonder why the figures stand still."""
     await visit(page, server.url)
-    await is_live(page)
+    await has_settled(page)
     server.end(signal.SIGTERM)
     try:
         await expect(page.locator("#state")).to_have_text("Reconnecting")
@@ -267,6 +282,7 @@ async def test_what_was_missed_while_the_network_was_cut_is_there_after_it(page:
         at.tick(5)
         await visit(page, at.url)
         await is_live(page)
+        await tick_comes(at, page, 6)
         at.relay.refusing = True
         at.relay.cut()
         await expect(page.locator("#state")).to_have_text("Reconnecting")
@@ -283,17 +299,18 @@ async def test_a_network_that_stalls_makes_the_data_late(page: Page) -> None:
         at.tick(5)
         await visit(page, at.url)
         await is_live(page)
+        await tick_comes(at, page, 6)
         accepted = at.relay.accepted
         colour = "getComputedStyle(document.querySelector('.number')).color"
         fresh = await page.evaluate(colour)
         at.relay.hold()
-        at.tick(6)
+        at.tick(7)
         await expect(page.locator("#state")).to_have_text("Data is late")
         assert await page.evaluate(colour) != fresh
         assert (await lines(page))[-1][-1][0] < 1000
         at.relay.release()
         await is_live(page)
-        await expect(page.locator("#cpu .number")).to_have_text("6.0")
+        await expect(page.locator("#cpu .number")).to_have_text("7.0")
         assert at.relay.accepted == accepted
 
 

@@ -21,6 +21,8 @@ import { Tenants } from "./tenants.js";
 const FULL_HISTORY = 60;
 /** What a gap lacks that is none of the server's own can be asked for. */
 const HOLES = ["source", "suspend", "overload", "idle"];
+/** So long further channels wait for the first figures. */
+const PATIENCE_MS = 2000;
 
 const series = new Series();
 const panels = Object.entries(METRICS).map(([id, metric]) => new Panel(byId(id), metric));
@@ -36,6 +38,8 @@ const channels = new Channels(client);
 const tenants = new Tenants(client);
 /** @type {typeof client.info} */
 let info = null;
+/** @type {number | null} when a server was met first */
+let metAt = null;
 /** When the newest figures came, by this machine's clock; other channels do not count. */
 let takenAt = NaN;
 let painted = false;
@@ -79,9 +83,13 @@ function settle() {
 /** Take in what a server says of itself when it is met. */
 function meet() {
   if (!client.info || client.info === info) return;
+  metAt ??= performance.now();
+  const offered = /** @type {string[]} */ (client.info.channels);
+  say(byId("version"), `Pulsewire ${client.info.version}`);
+  tenants.offer(offered);
+  // To want more may take another connection, which is to go on where this one has come to.
+  if (!client.latest("metrics") && performance.now() < metAt + PATIENCE_MS) return;
   info = client.info;
-  say(byId("version"), `Pulsewire ${info.version}`);
-  const offered = /** @type {string[]} */ (info.channels);
   tenants.follow(offered, choice.interval);
   const others = offered.filter((name) => name !== "metrics" && !tenants.names.includes(name));
   channels.follow(others, choice.interval);

@@ -73,7 +73,18 @@ export class Tenants {
   }
 
   /**
-   * Subscribe to what the server has; the panel of what it has not is not there.
+   * The panel of what the server has not is not there.
+   *
+   * @param {string[]} names of the channels that it has now
+   */
+  offer(names) {
+    for (const name of this.names) {
+      byId(name).hidden = !names.includes(name) || this.#refused.has(name);
+    }
+  }
+
+  /**
+   * Subscribe to what the server has.
    *
    * @param {string[]} names of the channels that it has now
    * @param {number} interval in milliseconds
@@ -81,7 +92,6 @@ export class Tenants {
   follow(names, interval) {
     for (const name of this.names) {
       const offered = names.includes(name);
-      byId(name).hidden = !offered || this.#refused.has(name);
       if (offered && !this.#followed.has(name)) this.#subscribe(name, interval);
       else if (!offered && this.#followed.delete(name)) this.#client.unsubscribe(name);
     }
