@@ -10,6 +10,11 @@ import shutil
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes tells of the machine's load, and is no reason to fail.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Read once: a test that clears PULSEWIRE_* variables must not change the rule for itself.
 SKIPS_FAIL = os.environ.get("NO_SKIPPED_TESTS") == "1"

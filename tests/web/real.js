@@ -111,6 +111,8 @@ function watch(transport) {
 const [mode, transport] = process.argv.slice(2);
 if (mode === "watch") watch(transport);
 else {
+  // Held until the first sample: before it a poll is given a cursor, and with that no history.
+  await fetch(new URL("api/poll", `${url}/`));
   await checkChoice();
   await Promise.all([...TRANSPORTS.map(checkStream), checkHops()]);
   await gone();
