@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import define, evolve, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
@@ -105,7 +105,6 @@ def test_a_frame_that_is_larger_than_the_cache_is_not_kept() -> None:
     assert (cache.get(1), cache.get(2), cache.size) == (None, None, 0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 40).map(lambda third: 512 + 3 * third), max_size=60))
 def test_the_cache_never_exceeds_its_bound(sizes: list[int]) -> None:
     """What is kept is the newest, as much as fits."""
@@ -423,7 +422,6 @@ def forgetful() -> Desk:
 # The past
 
 
-@settings(deadline=None)
 @given(
     ticks=st.lists(st.integers(1, 200), min_size=1, max_size=90, unique=True).map(sorted),
     interval=st.integers(1, 12),

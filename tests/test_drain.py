@@ -94,7 +94,7 @@ async def test_without_clients_there_is_no_window(hub: Broadcaster) -> None:
     assert hub.draining
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(wires=st.lists(st.sampled_from(Wire), min_size=1, max_size=60))
 def test_each_comes_back_in_a_share_of_the_window_of_its_own(wires: list[Wire]) -> None:
     """So no two halves, thirds or tenths of it see more than their part of the clients."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.heartbeat import RESOLUTION_S, Wheel, next_turn
@@ -56,7 +56,6 @@ def test_the_wheel_is_turned_on_a_grid_that_does_not_drift(now: float) -> None:
     assert following % RESOLUTION_S == 0
 
 
-@settings(deadline=None)
 @given(
     period=st.floats(1, 30),
     joins=st.lists(st.floats(0, 20), min_size=1, max_size=5),
@@ -97,7 +96,6 @@ def test_no_stream_is_silent_for_longer_than_the_period(
         assert max(b - a for a, b in itertools.pairwise(times)) <= period
 
 
-@settings(deadline=None)
 @given(
     sent=st.lists(st.floats(0, 30), min_size=1, max_size=8),
     turns=st.lists(st.floats(0, 60), min_size=1, max_size=20).map(sorted),

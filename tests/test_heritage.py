@@ -525,7 +525,7 @@ async def invented() -> AsyncIterator[Served]:
 
 
 @given(happening=st.lists(events, max_size=30))
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, derandomize=True, database=None)
 async def test_nothing_of_v1_ever_reaches_it(
     invented: Served, happening: list[str | bytes | tuple[int, bool]]
 ) -> None:

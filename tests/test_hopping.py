@@ -303,6 +303,5 @@ TestHopping.settings = settings(
     stateful_step_count=60 if THOROUGH else 25,
     derandomize=not THOROUGH,
     database=None,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.log import TRIM_AT, Log, Publication, Reading, Ring
@@ -134,7 +134,6 @@ def test_a_publication_wakes_its_ring() -> None:
     assert written.ring.newest is written.published[0]
 
 
-@settings(deadline=None)
 @given(
     ticks=st.lists(st.integers(0, 400), min_size=1, max_size=30, unique=True).map(sorted),
     interval=st.integers(1, 60),
@@ -165,7 +164,6 @@ def test_15_minutes_and_what_their_windows_need_are_held() -> None:
     assert len(written.ring.after(0)) <= KEEP + TRIM_AT + 1
 
 
-@settings(deadline=None)
 @given(histories())
 def test_what_is_young_is_held_and_what_is_old_is_dropped(written: Writer) -> None:
     """The age counts in ticks, and ``dropped`` says where what is held begins."""
@@ -180,7 +178,6 @@ def test_what_is_young_is_held_and_what_is_old_is_dropped(written: Writer) -> No
     assert written.ring.newest is written.published[-1]
 
 
-@settings(deadline=None)
 @given(histories(), st.data())
 def test_the_ring_is_read_from_any_place_in_both_directions(
     written: Writer, data: st.DataObject
@@ -261,7 +258,6 @@ def slowly(written: Writer, publication: Publication, ticks: int) -> tuple[float
     return (begin.reading.sample if first else begin.tick - 0.5, publication.tick)
 
 
-@settings(deadline=None)
 @given(histories(), st.integers(1, 60))
 def test_windows_are_those_of_a_slow_calculation(written: Writer, ticks: int) -> None:
     """Whatever was published, lost and let go."""

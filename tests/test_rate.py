@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.rate import BURST, RATE_PER_S, TokenBucket
@@ -28,7 +28,6 @@ def test_who_was_silent_for_long_has_no_more_than_a_burst() -> None:
     assert sum(bucket.take(3600.0) for _ in range(100)) == BURST
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=200), st.floats(0, 1e6))
 def test_no_stretch_of_time_lets_more_through_than_burst_and_rate(
     pauses: list[float], start: float

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
@@ -976,7 +976,6 @@ class Twins:
         self.take()
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

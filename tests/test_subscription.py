@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import define, evolve, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.broadcaster import HubSettings
@@ -466,7 +466,6 @@ def test_what_was_let_go_meanwhile_lies_in_a_gap(*, recovering: bool) -> None:
     assert seqs(messages) == [(252, "alpha")]
 
 
-@settings(deadline=None)
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), min_size=1, max_size=40
