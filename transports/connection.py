@@ -29,10 +29,14 @@ BATCH = 64 * 1024
 # SO_LINGER without any time: to close is to send a RST, and to forget what was not sent.
 RESET = struct.pack("ii", 1, 0)
 
+# The parsers are given so much at a time.
+INBOX = 64 * 1024
+
+# uvicorn's classes take bytes; asyncio asks for an instance of the other.
 if TYPE_CHECKING:
     Base = asyncio.Protocol
 else:
-    Base = object
+    Base = asyncio.BufferedProtocol
 
 
 class Direct(Base):
@@ -41,10 +45,12 @@ class Direct(Base):
     ``clear`` is True only while a session is attached, the transport's buffer is empty, and the
     wire is between two messages. ``below`` is, under TLS, the transport that holds the socket;
     ``rest`` are whole messages that were taken from the session and have yet to be written.
+    ``inbox`` is what all connections of a server read into.
     """
 
     wire: ClassVar[Wire]
     watch: ClassVar[StallWatch]
+    inbox: ClassVar[memoryview]
     transport: asyncio.Transport
     # Class attributes, since an instance attribute that is set late un-shares the instance's keys.
     clear = False
@@ -64,6 +70,18 @@ class Direct(Base):
             self.below = below
             # Its own mark is 64 KiB, of which the mark above would know nothing.
             below.set_write_buffer_limits(high=0)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
+        """Read into the server's one buffer.
+
+        Into bytes, asyncio reads 256 KiB at a time, which the C library maps and unmaps again for
+        each request: a seventh of what a poll costs.
+        """
+        return self.inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand on what has been read, before anybody else reads."""
+        self.data_received(bytes(self.inbox[:nbytes]))
 
     def attach(self, session: Session) -> bool:
         """Let a session write to this connection from now on.

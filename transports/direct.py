@@ -22,7 +22,7 @@ from websockets.protocol import OPEN
 
 from schema.frame import Frame
 from transports.base import DIRECT, Close, Session, Wire
-from transports.connection import Direct
+from transports.connection import INBOX, Direct
 from transports.stall import StallWatch
 
 
@@ -206,7 +206,8 @@ class DirectHttp(Direct, HttpToolsProtocol):
 
 def protocols(watch: StallWatch) -> tuple[type[DirectWebSocket], type[DirectHttp]]:
     """Make the two protocol classes of one server, whose stalled readers are watched together."""
+    shared = {"watch": watch, "inbox": memoryview(bytearray(INBOX))}
     return (
-        type("DirectWebSocket", (DirectWebSocket,), {"watch": watch}),
-        type("DirectHttp", (DirectHttp,), {"watch": watch}),
+        type("DirectWebSocket", (DirectWebSocket,), shared),
+        type("DirectHttp", (DirectHttp,), shared),
     )
