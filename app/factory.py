@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from app import __version__
+from app.application import Application
 from app.core.broadcaster import Broadcaster, HubSettings
 from app.core.source import Source
 from app.guard import guarded
@@ -60,21 +62,31 @@ def create_app(settings: Settings, hub: Broadcaster | None = None) -> Starlette:
         finally:
             await hub.stop()
 
+    websocket, sse, poll = WebSocketTransport(hub), SseTransport(hub), LongPollTransport(hub)
     routes: list[BaseRoute] = [
-        WebSocketRoute("/api/ws", WebSocketTransport(hub)),
-        Route("/api/sse", SseTransport(hub), methods=["GET"]),
-        Route("/api/poll", LongPollTransport(hub), methods=["GET"]),
+        WebSocketRoute("/api/ws", websocket),
+        Route("/api/sse", sse, methods=["GET"]),
+        Route("/api/poll", poll, methods=["GET"]),
         *Routes(hub).all(),
     ]
     if settings.root_path:
         # Both for a proxy that strips the prefix and for one that does not.
         routes.append(Mount(settings.root_path, routes=list(routes)))
-    guard = Middleware(
-        guarded,
-        allowed_origins=settings.allowed_origins,
-        allowed_hosts=settings.allowed_hosts,
-        machine_name=socket.gethostname(),
-    )
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=[guard])
+    rules: dict[str, Any] = {
+        "allowed_origins": settings.allowed_origins,
+        "allowed_hosts": settings.allowed_hosts,
+        "machine_name": socket.gethostname(),
+    }
+    lanes = {
+        (kind, prefix + path): guarded(transport, **rules)
+        for kind, path, transport in (
+            ("websocket", "/api/ws", websocket),
+            ("http", "/api/sse", sse),
+            ("http", "/api/poll", poll),
+        )
+        for prefix in {"", settings.root_path}
+    }
+    guard = Middleware(guarded, **rules)
+    app = Application(lanes, routes=routes, lifespan=lifespan, middleware=[guard])
     app.state.hub = hub
     return app

@@ -12,20 +12,21 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterable
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Self
 
 from attrs import evolve, frozen
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from schema.codec import encode
 from schema.errors import CloseCode, ErrorCode, ProtocolError
 from schema.messages import Error
+from transports.base import Adding
 
 __all__ = ["Authority", "Guard", "Origin", "guarded"]
 
@@ -271,23 +272,23 @@ class _Cors(CORSMiddleware):
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        origin = Headers(scope=scope).get("origin")
-        if origin is not None and self.is_allowed_origin(origin):
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        if origin is None or not self.is_allowed_origin(origin):
+            await self.app(scope, receive, Adding(send, _VARIES))
+        elif scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await super().__call__(scope, receive, send)
         else:
-            await self.app(scope, receive, partial(_send_varied, send))
+            allowed = (b"access-control-allow-origin", origin.encode("latin-1"))
+            await self.app(scope, receive, Adding(send, (allowed, *_VARIES)))
 
     def is_allowed_origin(self, origin: str) -> bool:
         """Whether the origin, which the guard has found well-formed, gets CORS headers."""
         return Origin.parse(origin.strip(_BLANK)) in self._allowed
 
 
-async def _send_varied(send: Send, message: Message) -> None:
-    # Starlette does this by itself only in its later 1.x releases.
-    if message["type"] == "http.response.start":
-        message.setdefault("headers", [])
-        MutableHeaders(scope=message).append("Vary", "Origin")
-    await send(message)
+# Starlette does this by itself only in its later 1.x releases.
+_VARIES = ((b"vary", b"Origin"),)
 
 
 def guarded(

@@ -22,6 +22,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 # The key of `scope["extensions"]` under which our own server offers its sink.
 DIRECT = "pulsewire.direct"
 
@@ -121,6 +123,39 @@ class Session(Protocol):
         ...
 
 
+@frozen
+class Adding:
+    """A ``send`` that adds headers to the start of a response and does nothing else.
+
+    So our own server can add them as well, without it.
+    """
+
+    send: Send
+    headers: Headers
+
+    async def __call__(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *self.headers]}
+        await self.send(message)
+
+
+class Whole(Protocol):
+    """A whole response, which many may get.
+
+    ``last`` if the connection is not to be used again.
+    """
+
+    @property
+    def last(self) -> bool:
+        """Whether the connection is closed after it."""
+        ...
+
+    def wire(self, more: Headers) -> bytes:
+        """Return the response in HTTP/1.1, with more headers."""
+        ...
+
+
 class DirectSink(Sink, Protocol):
     """The sink that our own server offers for a connection, for a session to be attached to.
 
@@ -139,6 +174,17 @@ class DirectSink(Sink, Protocol):
 
     def pump(self) -> None:
         """Give the wire what the session has for it, if it is free."""
+        ...
+
+    def hold(self, send: Send) -> Callable[[Whole], None] | None:
+        """Let the response be given later, from outside of the application.
+
+        The application is to return without having sent anything, and ``on_lost`` is forgotten with
+        the response.
+
+        Returns:
+            What is to be called with the response; None if it must go through ``send``.
+        """
         ...
 
 

@@ -196,8 +196,9 @@ class Direct(Base):
         self.detach()
         self.watch.discard(self)
         super().connection_lost(exc)
-        if self.on_lost is not None:
-            self.on_lost()
+        on_lost, self.on_lost = self.on_lost, None
+        if on_lost is not None:
+            on_lost()
         # asyncio's transport keeps a method of its own: a cycle, which nobody needs any more.
         for transport in (self.transport, self.below):
             if transport is not None and hasattr(transport, "_read_ready_cb"):

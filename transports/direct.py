@@ -13,7 +13,8 @@ tested, and ``tests/test_direct.py`` fails by name when one of them is gone.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -21,9 +22,11 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import OPEN
 
 from schema.frame import Frame
-from transports.base import DIRECT, Close, Session, Wire
+from transports.base import DIRECT, Adding, Close, Headers, Send, Session, Whole, Wire
 from transports.connection import INBOX, Direct
 from transports.stall import StallWatch
+
+CLOSE = (b"connection", b"close")
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -168,6 +171,49 @@ class DirectHttp(Direct, HttpToolsProtocol):
     def encode(self, frame: Frame) -> bytes:
         """Return the frame as an event in a chunk of RFC 9112."""
         return frame.chunk
+
+    def hold(self, send: Send) -> Callable[[Whole], None] | None:
+        """Let the response of a plain GET be given later, without a task that waits for it.
+
+        Returns:
+            What is to be called with the response; None if it must go through ``send``, which
+            something between here and the application listens to or has to change.
+        """
+        more: Headers = ()
+        while isinstance(send, Adding):
+            more = (*send.headers, *more)
+            send = send.send
+        cycle = self.running
+        if cycle is None or send != cycle.send or not self._plain(cycle):
+            return None
+        # The application has nothing more to say: uvicorn need not miss it when that returns.
+        cycle.disconnected = True
+        return partial(self._respond, cycle, more)
+
+    def _plain(self, cycle: Cycle) -> bool:
+        """Whether a request has been read, its answer bears a body, and can be given at once."""
+        return (
+            cycle.scope["method"] == "GET"
+            and cycle.scope["http_version"] == "1.1"
+            and not cycle.more_body
+            and not cycle.access_log
+            and not cycle.disconnected
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+        )
+
+    def _respond(self, cycle: Cycle, more: Headers, response: Whole) -> None:
+        self.on_lost = None
+        if cycle is not self.running or self.transport.is_closing():
+            return
+        closes = response.last or not cycle.keep_alive
+        if closes and not response.last:
+            more = (*more, CLOSE)
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(response.wire((*cycle.default_headers, *more)))
+        if closes:
+            self.transport.close()
+        self.on_response_complete()
 
     def finish(self, close: Close) -> None:  # noqa: ARG002 - a response ends in one way only
         """End the response with its final chunk."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import lru_cache, partial
 
 from starlette.datastructures import QueryParams
@@ -11,9 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from schema.errors import ProtocolError
 from schema.query import Query, parse_poll
-from transports.base import DirectSink, Hub, gone, sink_of
-from transports.parked import Answer, Leaver, Parked
-from transports.refusal import refuse
+from transports.answer import Answer
+from transports.base import Hub, gone, sink_of
+from transports.parked import Parked, Poll
 
 # A query as it came, and the Prefer header: what decides the answer, beside the log.
 Asked = tuple[bytes, str | None]
@@ -30,33 +29,47 @@ class LongPollTransport:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one poll."""
+        asked = scope["query_string"], _prefer(scope)
         sink = sink_of(scope)
-        leaver = partial(_received, receive) if sink is None else partial(_lost, sink)
-        try:
-            answer = await self._answer((scope["query_string"], _prefer(scope)), leaver)
-        except ProtocolError as error:
-            await refuse(error)(scope, receive, send)
-        else:
+        respond = None if sink is None else sink.hold(send)
+        if sink is None or respond is None:
+            answer = await self._answer(asked, receive)
             if answer is not None:
                 await answer.send(send)
+            return
+        # From here on nothing waits for the client but the connection.
+        poll = Poll(respond)
+        self._ask(asked, poll)
+        if poll.parked is not None:
+            sink.on_lost = poll.leave
 
-    async def _answer(self, asked: Asked, leaver: Leaver) -> Answer | None:
-        """Wait for something to say, but not for a client that has gone."""
-        query = _parsed(*asked)
-        answer = None
-        while answer is None:
+    async def _answer(self, asked: Asked, receive: Receive) -> Answer | None:
+        """Wait for the answer; None if the client has gone before."""
+        waiter: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        poll = Poll(partial(_tell, waiter))
+        self._ask(asked, poll)
+        if waiter.done():
+            return waiter.result()
+        listening = asyncio.ensure_future(gone(receive))
+        listening.add_done_callback(lambda _: _tell(waiter, None))
+        try:
+            return await waiter
+        finally:
+            listening.cancel()
+            poll.leave()
+
+    def _ask(self, asked: Asked, poll: Poll) -> None:
+        """Have a poll answered, now or later."""
+        try:
             parked = self._parked.get(asked)
-            if parked is None or parked.over:
-                parked = self._parked[asked] = Parked(self._hub, query.subscriptions)
-            try:
-                stays = await parked.hold(query.wait, leaver)
-            finally:
-                if parked.over and self._parked.get(asked) is parked:
-                    del self._parked[asked]
-            if not stays:
-                return None
-            answer = parked.collect()
-        return answer
+            if parked is None:
+                again, forget = partial(self._ask, asked), partial(self._parked.pop, asked, None)
+                parked = Parked(self._hub, _parsed(*asked), again, forget)
+                if not parked.over:
+                    self._parked[asked] = parked
+            parked.admit(poll)
+        except ProtocolError as error:
+            poll.respond(Answer.refusal(error))
 
 
 @lru_cache(maxsize=KEPT_QUERIES)
@@ -68,17 +81,6 @@ def _prefer(scope: Scope) -> str | None:
     return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"prefer"), None)
 
 
-def _lost(sink: DirectSink, call: Callable[[], None]) -> Callable[[], object]:
-    """Let our own server tell when the connection is lost, which takes no task."""
-    sink.on_lost = call
-    return partial(setattr, sink, "on_lost", None)
-
-
-def _received(receive: Receive, call: Callable[[], None]) -> Callable[[], object]:
-    """Listen for the end of the connection as any ASGI server tells it."""
-
-    async def listen() -> None:
-        await gone(receive)
-        call()
-
-    return asyncio.ensure_future(listen()).cancel
+def _tell(waiter: asyncio.Future[Answer | None], answer: Answer | None) -> None:
+    if not waiter.done():
+        waiter.set_result(answer)

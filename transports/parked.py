@@ -3,111 +3,118 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from attrs import frozen
+from attrs import define
 
 from schema.errors import ProtocolError
 from schema.frame import Frame
-from schema.messages import Subscribe
-from transports.base import Hub, Send, Wire
-from transports.refusal import NO_STORE
+from schema.query import Query
+from transports.answer import Answer
+from transports.base import Hub, Wire
 
-Leaver = Callable[[Callable[[], None]], Callable[[], object]]
-"""Calls back when the client has gone; returns what makes it listen no more."""
-
-STAYS, GONE = True, False
+# A timer of asyncio's is early by less.
+EARLY_S = 0.001
 
 
-@frozen
-class Answer:
-    """The body of a poll's response, shared by all who get it; ``last`` if the server is going."""
+@define(eq=False)
+class Poll:
+    """One poll; ``respond`` is called with what it is answered, once."""
 
-    body: bytes
-    last: bool
+    respond: Callable[[Answer], None]
+    parked: Parked | None = None
+    until: float = 0.0
 
-    async def send(self, send: Send) -> None:
-        """Send the response."""
-        length = str(len(self.body)).encode()
-        headers = [*_HEAD, (b"content-length", length), *(_CLOSE if self.last else ())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+    def leave(self) -> None:
+        """Wait no more, if it does."""
+        if self.parked is not None:
+            self.parked.release(self)
 
 
 class Parked:
     """One session for all the polls that came with the same query and have yet to be answered.
 
     What a poll is answered depends on its query and the log alone, so whoever comes while others
-    wait with the same query waits for the same. Nobody may join any more when it is ``over``.
+    wait with the same query waits for the same. Nobody may join any more when it is ``over``, which
+    ``forget`` is called with. Those who cannot share an answer are given back, to ``again``.
     """
 
-    __slots__ = ("_answer", "_collected", "_due", "_frames", "_hub", "_session", "_waiting", "over")
+    __slots__ = (
+        "_again",
+        "_answer",
+        "_due",
+        "_forget",
+        "_frames",
+        "_hub",
+        "_loop",
+        "_session",
+        "_timer",
+        "_wait",
+        "_waiting",
+        "over",
+    )
 
-    def __init__(self, hub: Hub, wanted: Sequence[Subscribe]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        query: Query,
+        again: Callable[[Poll], None],
+        forget: Callable[[], object],
+    ) -> None:
         self.over = False
         self._hub = hub
-        self._waiting: set[asyncio.Future[bool]] = set()
+        self._wait = query.wait
+        self._again = again
+        self._forget = forget
+        self._loop = asyncio.get_running_loop()
+        # In the order in which their time ends, since they wait equally long.
+        self._waiting: dict[Poll, None] = {}
         self._frames: list[Frame] = []
         self._answer: Answer | None = None
-        self._due = self._collected = False
+        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._session = hub.open(Wire.LONGPOLL, self._wake)
         try:
-            self._session.subscribe(wanted)
+            self._session.subscribe(query.subscriptions)
         except ProtocolError:
             self._leave()
             raise
         self._take()
 
-    async def hold(self, wait: float, leaver: Leaver) -> bool:
-        """Wait for an answer, at most so many seconds.
-
-        Returns:
-            False if the client has gone before.
+    def admit(self, poll: Poll) -> None:
+        """Let a poll wait for the answer, or give it at once.
 
         Raises:
             ProtocolError: no more clients can be taken.
         """
-        stays = STAYS
-        if self._answer is None and (wait > 0 or self._session.more):
+        if self._answer is not None:
+            poll.respond(self._answer)
+        elif self._wait > 0 or self._session.more:
             if self._waiting:
                 self._hub.admit()
-            loop = asyncio.get_running_loop()
-            waiter: asyncio.Future[bool] = loop.create_future()
-            self._waiting.add(waiter)
-            timer = loop.call_later(wait, self._expire, waiter)
-            listen_no_more = leaver(lambda: _tell(waiter, GONE))
-            try:
-                stays = await waiter
-            finally:
-                timer.cancel()
-                listen_no_more()
-                self._waiting.discard(waiter)
-                if self._waiting:
-                    self._hub.dismiss()
-        if not self._waiting:
+            poll.parked, poll.until = self, self._loop.time() + self._wait
+            self._waiting[poll] = None
+            if self._timer is None:
+                self._timer = self._loop.call_at(poll.until, self._expire)
+        else:
+            poll.respond(self._empty())
+            if not self._waiting:
+                self._leave()
+
+    def release(self, poll: Poll) -> None:
+        """Let a poll go."""
+        del self._waiting[poll]
+        poll.parked = None
+        if self._waiting:
+            self._hub.dismiss()
+        elif not self.over:
             self._leave()
-        return stays
-
-    def collect(self) -> Answer | None:
-        """Return what is to be answered.
-
-        Returns:
-            None if it was a goodbye, and another has it: each is told a moment of its own to come
-            back at, so that they do not come all at once. The poll is to be asked again.
-        """
-        answer = self._answer
-        if answer is None:
-            return Answer(self._session.batch([]), last=False)
-        if answer.last and self._collected:
-            return None
-        self._collected = True
-        return answer
 
     def _wake(self) -> None:
         # Not at once: of one tick there may be more to come, of other channels.
         if not self._due:
             self._due = True
-            asyncio.get_running_loop().call_soon(self._take)
+            self._loop.call_soon(self._take)
 
     def _take(self) -> None:
         self._due = False
@@ -120,20 +127,44 @@ class Parked:
         if self._session.more:
             self._wake()
         elif self._frames or last:
-            self._answer = Answer(self._session.batch(self._frames), last)
+            self._answer = Answer(self._session.batch(self._frames), last=last)
             self._leave()
-            for waiter in self._waiting:
-                _tell(waiter, STAYS)
+            self._respond(self._answer)
 
-    def _expire(self, waiter: asyncio.Future[bool]) -> None:
+    def _respond(self, answer: Answer) -> None:
+        """Answer all; but a goodbye only the first.
+
+        Each is told a moment of its own to come back at, so that they do not come all at once.
+        """
+        for count, poll in enumerate(list(self._waiting)):
+            self.release(poll)
+            if answer.last and count:
+                self._again(poll)
+            else:
+                poll.respond(answer)
+
+    def _expire(self) -> None:
         # What is being rendered belongs into the answer, and so does the verdict on the cursor.
-        if self._session.more and not waiter.done():
-            asyncio.get_running_loop().call_soon(self._expire, waiter)
-        else:
-            _tell(waiter, STAYS)
+        if self._session.more:
+            self._loop.call_soon(self._expire)
+            return
+        self._timer = None
+        now, answer = self._loop.time() + EARLY_S, self._empty()
+        for poll in list(self._waiting):
+            if poll.until > now:
+                self._timer = self._loop.call_at(poll.until, self._expire)
+                break
+            self.release(poll)
+            poll.respond(answer)
+
+    def _empty(self) -> Answer:
+        return Answer(self._session.batch([]))
 
     def _leave(self) -> None:
         self.over = True
+        self._forget()
+        if self._timer is not None:
+            self._timer.cancel()
         self._session.leave()
         # The two know each other, and only the garbage collector could free them.
         self._session.wake = _asleep
@@ -141,15 +172,3 @@ class Parked:
 
 def _asleep() -> None:
     """Wake nobody."""
-
-
-def _tell(waiter: asyncio.Future[bool], stays: bool) -> None:  # noqa: FBT001 - a timer's argument
-    if not waiter.done():
-        waiter.set_result(stays)
-
-
-_HEAD: Sequence[tuple[bytes, bytes]] = [
-    (b"content-type", b"application/json"),
-    *((name.lower().encode(), value.encode()) for name, value in NO_STORE.items()),
-]
-_CLOSE = [(b"connection", b"close")]
