@@ -77,6 +77,7 @@ DIALECTS = {
     "poll": Dialect(((_poll_pulsewire(), b"]}"),), _BRACE, _poll_pulsewire_again),
     "plain-ws": Dialect(((_upgrade("/"), b"\r\n\r\n"),)),
     "plain-sse": Dialect(((_get("/"), b"\r\n\r\n"),), _NEWLINE),
+    "plain-poll": Dialect(((_get("/"), b""),), _BRACE, lambda _: _get("/")),
     "socketio": Dialect(
         (
             (_upgrade("/socket.io/?EIO=4&transport=websocket"), b'0{"sid"'),

@@ -88,6 +88,12 @@ ROWS = (
     Row("sse-ordinary", "Pulsewire SSE, ordinary", "sse", python("pulsewire", "ordinary")),
     Row("poll", "Pulsewire long-poll", "poll", python("pulsewire", "direct")),
     Row("starlette-ws", "Starlette, `send_text` in a loop", "plain-ws", python("starlette_ws")),
+    Row(
+        "starlette-poll",
+        "Starlette, polls that wait for a future",
+        "plain-poll",
+        python("starlette_poll"),
+    ),
     Row("sse-starlette", "sse-starlette, queues", "plain-sse", python("sse_library")),
     Row("node-ws", "Node `ws`", "plain-ws", node("ws.cjs"), _node_lacks("ws")),
     Row("node-sse", "Node SSE", "plain-sse", node("sse.cjs"), _node_lacks("")),

@@ -26,7 +26,12 @@ BUSY = 0.7
 # Who publishes less than this share of what it should was busy all the time.
 MOST = 0.97
 # Whom to compare with whom.
-AGAINST = (("ws-direct", "nchan-ws"), ("sse-direct", "nchan-sse"), ("poll", "nchan-poll"))
+AGAINST = (
+    ("ws-direct", "nchan-ws"),
+    ("sse-direct", "nchan-sse"),
+    ("poll", "nchan-poll"),
+    ("poll", "starlette-poll"),
+)
 
 
 @frozen
