@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
@@ -26,8 +27,17 @@ SHED_RETRY_MS = (5_000, 30_000)
 class EventStream(EventSourceResponse):
     """An event stream of bytes that are encoded already; the hub sends the heartbeats."""
 
-    def __init__(self, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes]) -> None:
         super().__init__(events, headers=HEADERS, ping=0, sep="\n")
+        self._events = events
+
+    async def _stream_response(self, send: Send) -> None:
+        # The library's own takes a cancel scope for each event, though there is no timeout.
+        await send({**_START, "headers": self.raw_headers})
+        async with contextlib.aclosing(self._events):
+            async for event in self._events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class SseTransport:
@@ -79,12 +89,12 @@ def _started(send: Send) -> Send:
     return rest
 
 
-async def _shed(error: ProtocolError) -> AsyncIterator[bytes]:
+async def _shed(error: ProtocolError) -> AsyncGenerator[bytes]:
     """Send an EventSource away for a while; after a 503 it would never come back."""
     yield error_frame(error, retry=random.randint(*SHED_RETRY_MS)).event
 
 
-async def _events(session: Session, wakeup: Wakeup) -> AsyncIterator[bytes]:
+async def _events(session: Session, wakeup: Wakeup) -> AsyncGenerator[bytes]:
     while True:
         for frame in session.take():
             yield frame.event

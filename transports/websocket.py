@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from schema.errors import CloseCode, ProtocolError
 from transports.base import Hub, Session, Wire, sink_of
@@ -24,37 +23,39 @@ class WebSocketTransport:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        websocket = WebSocket(scope, receive, send)
+        # Without Starlette's WebSocket, which follows the state of the connection in every message.
+        if (await receive())["type"] != "websocket.connect":
+            return
         v1 = SUBPROTOCOL in scope["subprotocols"]
-        await websocket.accept(SUBPROTOCOL if v1 else None)
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if v1 else None})
         wakeup, sink = Wakeup(), sink_of(scope)
         try:
             wake = wakeup.set if sink is None else sink.pump
             session = self._hub.open(Wire.WEBSOCKET, wake, heritage=not v1)
         except ProtocolError as error:
-            await self._turn_away(websocket, error)
+            await self._turn_away(send, error)
             return
         try:
             if sink is not None and sink.attach(session):
-                await _read(websocket, session)
+                await _read(receive, session)
             else:
                 # Something in between may hold the handshake's answer back.
                 session.wake = wakeup.set
-                await _serve(websocket, session, wakeup)
+                await _serve(receive, send, session, wakeup)
         finally:
             session.leave()
 
-    async def _turn_away(self, websocket: WebSocket, error: ProtocolError) -> None:
+    async def _turn_away(self, send: Send, error: ProtocolError) -> None:
         code = CloseCode.RESTART if self._hub.draining else CloseCode.CONNECTION_LIMIT
-        with contextlib.suppress(WebSocketDisconnect):
-            await websocket.send_text(error_frame(error).string)
-            await websocket.close(code, error.message)
+        with contextlib.suppress(OSError):
+            await send({"type": "websocket.send", "text": error_frame(error).string})
+            await send({"type": "websocket.close", "code": code, "reason": error.message})
 
 
-async def _serve(websocket: WebSocket, session: Session, wakeup: Wakeup) -> None:
+async def _serve(receive: Receive, send: Send, session: Session, wakeup: Wakeup) -> None:
     """Read and write side by side until one of the two is done."""
-    reader = asyncio.ensure_future(_read(websocket, session))
-    writer = asyncio.ensure_future(_write(websocket, session, wakeup))
+    reader = asyncio.ensure_future(_read(receive, session))
+    writer = asyncio.ensure_future(_write(send, session, wakeup))
     try:
         done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -66,30 +67,31 @@ async def _serve(websocket: WebSocket, session: Session, wakeup: Wakeup) -> None
         await asyncio.gather(reader, writer, return_exceptions=True)
 
 
-async def _read(websocket: WebSocket, session: Session) -> None:
+async def _read(receive: Receive, session: Session) -> None:
     """Hand over what the client says until it goes.
 
     There must always be a reader: a server that is not asked to receive stops reading, sees no
     pong, and takes a healthy client for dead.
     """
     while True:
-        message = await websocket.receive()
+        message = await receive()
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
         session.receive(message["bytes"] if text is None else text)
 
 
-async def _write(websocket: WebSocket, session: Session, wakeup: Wakeup) -> None:
+async def _write(send: Send, session: Session, wakeup: Wakeup) -> None:
     """Give the wire what the session has for it, until one of them is done."""
-    with contextlib.suppress(WebSocketDisconnect):
+    # That is what a server says of a connection that is lost.
+    with contextlib.suppress(OSError):
         while True:
             for frame in session.take():
-                await websocket.send_text(frame.string)
+                await send({"type": "websocket.send", "text": frame.string})
             if session.more:
                 await asyncio.sleep(0)
-            elif session.close is not None:
-                await websocket.close(session.close.code, session.close.reason)
+            elif (close := session.close) is not None:
+                await send({"type": "websocket.close", "code": close.code, "reason": close.reason})
                 return
             else:
                 await wakeup.wait()

@@ -71,6 +71,8 @@ class Cohort:
     fanned_at: float = -math.inf
     _asked: tuple[int, int] | None = None
     _after: Sequence[Publication] = ()
+    _asked_sole: tuple[int, int] | None = None
+    _sole: Frame | None = None
 
     def enter(self, member: Member) -> None:
         """Take a session in; it will be told of what comes."""
@@ -137,6 +139,18 @@ class Cohort:
             self._asked = asked
             self._after = tuple(item for item in self.ring.after(seq) if self.concerned(item))
         return self._after
+
+    def sole(self, after: int) -> Frame | None:
+        """Return the one message above a seq; None if there is none, or anything else."""
+        asked = (after, self._log.head)
+        if self._asked_sole != asked:
+            self._asked_sole = asked
+            items = self.after(after)
+            alone = len(items) == 1 and items[0].hole is None and after >= self.ring.dropped
+            frame = self.frame(items[0]) if alone else None
+            # A gap in place of a message is not for everybody.
+            self._sole = frame if frame is not None and frame.cursor is not None else None
+        return self._sole
 
     def missed(self, after: int, before: int | None = None) -> int | None:
         """Count the messages above a seq (and below another); None if they cannot be counted."""

@@ -66,7 +66,7 @@ class Session:
     _since: Cursor | None = field(default=None, init=False)
     # Set while the session is in the fans of its cohorts.
     _sink: Sink | None = field(default=None, init=False)
-    _reach: Cursor | None = field(default=None, init=False)
+    _reach: int | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.last_sent = self._desk.now()
@@ -206,6 +206,28 @@ class Session:
         """Return what the wire, being free, should be given now; empty if nothing."""
         self.part()
         self.more = False
+        frames = self._usual() or self._all()
+        if frames:
+            self.last_sent = self._desk.now()
+            data = sum(frame.cursor is not None for frame in frames)
+            self._desk.counters.deliveries[self.wire] += data * self.readers
+        return frames
+
+    def _usual(self) -> list[Frame]:
+        """Take the one message that has just come, as nearly always; nothing if there is more."""
+        if self._lane or self._pending or self._pings or self._beat or self.close is not None:
+            return []
+        if len(self._subscriptions) != 1:
+            return []
+        (subscription,) = self._subscriptions.values()
+        frame = subscription.follow(self._desk.log)
+        if frame is None:
+            return []
+        self._started, self._reach = True, subscription.position
+        return [frame]
+
+    def _all(self) -> list[Frame]:
+        """Take what there is of all kinds."""
         frames: list[Frame] = []
         if self.close is None:
             deadline = self._desk.now() + SLICE_S
@@ -220,10 +242,6 @@ class Session:
             beat = Frame.of(Heartbeat(self._desk.timestamp(), self._covered()))
             frames += [beat] * (self._pings or (not frames))
             self._pings, self._beat = 0, False
-        if frames:
-            self.last_sent = self._desk.now()
-            data = sum(frame.cursor is not None for frame in frames)
-            self._desk.counters.deliveries[self.wire] += data * self.readers
         return frames
 
     def _settle(self, spent: Callable[[], bool]) -> None:
@@ -266,18 +284,22 @@ class Session:
         for subscription in delivery.opened:
             subscription.cohort.waiting.discard(self)
         self._started = self._started or bool(delivery.messages)
-        self._reach = self._desk.log.cursor(self._desk.log.head)
+        self._reach = self._desk.log.head
         return delivery.frames
 
     def _covered(self) -> Cursor | None:
         """Return the highest cursor up to which everything subscribed has been taken."""
-        return self._reach if self._started else None
+        return self._reached if self._started else None
+
+    @property
+    def _reached(self) -> Cursor | None:
+        return None if self._reach is None else self._desk.log.cursor(self._reach)
 
     def batch(self, frames: Sequence[Frame]) -> bytes:
         """Return the body of a long-poll answer with these frames."""
         # A poll that was cut short by a drain has not got what lies behind its cursor; and the log
         # may have gone on since these frames were taken.
         drained = any(frame.kind == Reconnect.TAG for frame in frames)
-        cursor = self._since if drained or self._reach is None else self._reach
+        cursor = self._since if drained else self._reached or self._since
         message = Batch(self._desk.timestamp(), cursor, self._resumes, [])
         return encode_around(message, [frame.text for frame in frames])

@@ -160,6 +160,15 @@ class Subscription:
             return 0
         return sum(map(self.cohort.due, self.cohort.after(self.position)))
 
+    def follow(self, log: Log) -> Frame | None:
+        """Take the message that has just come, if there is nothing else to say."""
+        if self.opening or self.recovering or self.told:
+            return None
+        frame = self.cohort.sole(self.position)
+        if frame is not None:
+            self.position = log.head
+        return frame
+
     def catch_up(self, log: Log, *, all_of_it: bool) -> tuple[list[Frame], list[Sequenced]]:
         """Take what waits for the wire: one by one, or a gap and the newest.
 
