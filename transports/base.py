@@ -194,6 +194,11 @@ def sink_of(scope: Scope) -> DirectSink | None:
     return sink
 
 
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return the first value of a request's header; its name is in lower case."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
 async def gone(receive: Receive) -> None:
     """Wait until the client has gone, or the response is complete."""
     while (await receive())["type"] != "http.disconnect":

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from schema.errors import ProtocolError
 from schema.query import Query, parse_poll
 from transports.answer import Answer
-from transports.base import Hub, gone, sink_of
+from transports.base import Hub, gone, header, sink_of
 from transports.parked import Parked, Poll
 
 # A query as it came, and the Prefer header: what decides the answer, beside the log.
@@ -29,7 +29,7 @@ class LongPollTransport:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one poll."""
-        asked = scope["query_string"], _prefer(scope)
+        asked = scope["query_string"], header(scope, b"prefer")
         sink = sink_of(scope)
         respond = None if sink is None else sink.hold(send)
         if sink is None or respond is None:
@@ -75,10 +75,6 @@ class LongPollTransport:
 @lru_cache(maxsize=KEPT_QUERIES)
 def _parsed(query: bytes, prefer: str | None) -> Query:
     return parse_poll(QueryParams(query), prefer)
-
-
-def _prefer(scope: Scope) -> str | None:
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == b"prefer"), None)
 
 
 def _tell(waiter: asyncio.Future[Answer | None], answer: Answer | None) -> None:

@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncGenerator
+from functools import lru_cache
 
 from sse_starlette import EventSourceResponse
-from starlette.requests import Request
+from starlette.datastructures import QueryParams
 from starlette.types import Message, Receive, Scope, Send
 
 from schema.errors import ProtocolError
-from schema.query import parse_stream
-from transports.base import Hub, Session, Wire, gone, sink_of
+from schema.query import Query, parse_stream
+from transports.base import Hub, Session, Wire, gone, header, sink_of
 from transports.refusal import error_frame, refuse
 from transports.wakeup import Wakeup
 
@@ -22,6 +23,8 @@ HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
 }
 SHED_RETRY_MS = (5_000, 30_000)
+# After a restart many come with the same.
+KEPT_QUERIES = 256
 
 
 class EventStream(EventSourceResponse):
@@ -48,14 +51,13 @@ class SseTransport:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream."""
-        request = Request(scope)
         try:
-            query = parse_stream(request.query_params, request.headers.get("last-event-id"))
+            query = _parsed(scope["query_string"], header(scope, b"last-event-id"))
         except ProtocolError as error:
             await refuse(error)(scope, receive, send)
             return
         # A HEAD has no stream to write to.
-        sink = sink_of(scope) if request.method == "GET" else None
+        sink = sink_of(scope) if scope["method"] == "GET" else None
         wakeup = Wakeup()
         try:
             session = self._hub.open(Wire.SSE, wakeup.set if sink is None else sink.pump)
@@ -77,6 +79,11 @@ class SseTransport:
             await refuse(error)(scope, receive, send)
         finally:
             session.leave()
+
+
+@lru_cache(maxsize=KEPT_QUERIES)
+def _parsed(query: bytes, last_event_id: str | None) -> Query:
+    return parse_stream(QueryParams(query), last_event_id)
 
 
 def _started(send: Send) -> Send:
