@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
@@ -172,11 +173,16 @@ METHODS: list[tuple[type, str, list[str]]] = [
     (WebSocketsSansIOProtocol, "keepalive_timeout", ["self"]),
 ]
 ATTRIBUTES: dict[type, tuple[str, ...]] = {
-    HttpToolsProtocol: ("transport", "cycle"),
+    HttpToolsProtocol: ("transport", "cycle", "flow", "on_response_complete"),
+    FlowControl: ("write_paused",),
     RequestResponseCycle: (
         "scope",
         "disconnected",
         "message_event",
+        "more_body",
+        "keep_alive",
+        "access_log",
+        "default_headers",
         "response_started",
         "response_complete",
         "chunked_encoding",
@@ -224,6 +230,7 @@ async def test_an_attribute_that_we_read_is_there() -> None:
     websocket = WebSocketsSansIOProtocol(config, ServerState(), {})
     instances = [
         HttpToolsProtocol(config, ServerState(), {}),
+        FlowControl(asyncio.Transport()),
         websocket,
         RequestResponseCycle(**dict.fromkeys(names)),  # type: ignore[arg-type]
     ]

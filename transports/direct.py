@@ -204,7 +204,7 @@ class DirectHttp(Direct, HttpToolsProtocol):
 
     def _respond(self, cycle: Cycle, more: Headers, response: Whole) -> None:
         self.on_lost = None
-        if cycle is not self.running or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         closes = response.last or not cycle.keep_alive
         if closes and not response.last:

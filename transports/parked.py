@@ -89,7 +89,7 @@ class Parked:
         """
         if self._answer is not None:
             poll.respond(self._answer)
-        elif self._wait > 0 or self._session.more:
+        elif self._wait > 0 or self._session.more or self._waiting:
             if self._waiting:
                 self._hub.admit()
             poll.parked, poll.until = self, self._loop.time() + self._wait
@@ -98,8 +98,7 @@ class Parked:
                 self._timer = self._loop.call_at(poll.until, self._expire)
         else:
             poll.respond(self._empty())
-            if not self._waiting:
-                self._leave()
+            self._leave()
 
     def release(self, poll: Poll) -> None:
         """Let a poll go."""

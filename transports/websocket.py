@@ -24,8 +24,7 @@ class WebSocketTransport:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         # Without Starlette's WebSocket, which follows the state of the connection in every message.
-        if (await receive())["type"] != "websocket.connect":
-            return
+        await receive()
         v1 = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if v1 else None})
         wakeup, sink = Wakeup(), sink_of(scope)
