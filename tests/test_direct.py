@@ -550,7 +550,7 @@ def test_a_frame_is_well_formed_whatever_its_length() -> None:
         frame = Frame("alpha", b"x" * length)
         (piece,) = FrameDecoder().feed(DirectWebSocket.encode(cast("Any", None), frame))
         assert (piece.kind, piece.data) == ("message", frame.text)
-        (piece,) = EventDecoder().feed(DirectHttp.encode(cast("Any", None), frame))
+        (piece,) = EventDecoder().feed(DirectHttp.encode(cast("Any", DirectHttp), frame))
         assert (piece.kind, piece.data + b"\n") == ("message", frame.event[:-1])
 
 

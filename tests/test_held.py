@@ -217,3 +217,16 @@ async def test_a_connection_that_is_just_being_cut_is_not_written_to() -> None:
         with pytest.raises(ConnectionResetError):
             await client.closed()
         await parked(hub, 0)
+
+
+async def test_the_head_of_a_stream_is_that_of_the_ordinary_way() -> None:
+    """And comes together with the first events."""
+    heads = []
+    for server in (ORDINARY, HELD):
+        async with driven(server) as (_, served), lines(served) as (client,):
+            client.ask("/api/sse?channels=alpha:1000", f"Origin: {PAGE}")
+            head = (await client.reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
+            heads.append(sorted(line for line in head if not line.startswith("date")))
+            await client.reader.readuntil(b"event: alpha")
+    ordinary, direct = heads
+    assert direct == ordinary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 
 from attrs import define, field
@@ -15,6 +16,13 @@ JSON: Headers = (
     *((name.lower().encode(), value.encode()) for name, value in NO_STORE.items()),
 )
 CLOSE: Headers = ((b"connection", b"close"),)
+
+
+@lru_cache(maxsize=64)
+def head(status: int, headers: Headers) -> bytes:
+    """Return the head of a response in HTTP/1.1."""
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, HTTPStatus(status).phrase.encode(), lines)
 
 
 @define(eq=False)
@@ -35,8 +43,8 @@ class Answer:
         return cls(bytes(response.body), status=response.status_code, headers=tuple(kept))
 
     @property
-    def head(self) -> Headers:
-        """All headers that belong to it."""
+    def all_headers(self) -> Headers:
+        """Those that its body and its being the last bring with them, too."""
         length = (b"content-length", b"%d" % len(self.body))
         return (*self.headers, length, *(CLOSE if self.last else ()))
 
@@ -44,14 +52,15 @@ class Answer:
         """Return the response in HTTP/1.1, with more headers; made once for each set of those."""
         wire = self._wires.get(more)
         if wire is None:
-            lines = b"".join(b"%b: %b\r\n" % pair for pair in (*more, *self.head))
-            status = b"%d %b" % (self.status, HTTPStatus(self.status).phrase.encode())
-            wire = b"HTTP/1.1 %b\r\n%b\r\n%b" % (status, lines, self.body)
-            self._wires[more] = wire
+            wire = self._wires[more] = head(self.status, (*more, *self.all_headers)) + self.body
         return wire
 
     async def send(self, send: Send) -> None:
         """Send the response as any ASGI server has it."""
-        start = {"type": "http.response.start", "status": self.status, "headers": [*self.head]}
+        start = {
+            "type": "http.response.start",
+            "status": self.status,
+            "headers": [*self.all_headers],
+        }
         await send(start)
         await send({"type": "http.response.body", "body": self.body})

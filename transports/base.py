@@ -176,6 +176,14 @@ class DirectSink(Sink, Protocol):
         """Give the wire what the session has for it, if it is free."""
         ...
 
+    def begin(self, send: Send, headers: Headers) -> bool:
+        """Begin a stream, whose head goes out with its first frame; to be attached at once.
+
+        Returns:
+            False if it must begin through ``send``.
+        """
+        ...
+
     def hold(self, send: Send) -> Callable[[Whole], None] | None:
         """Let the response be given later, from outside of the application.
 

@@ -22,11 +22,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import OPEN
 
 from schema.frame import Frame
+from transports.answer import CLOSE, head
 from transports.base import DIRECT, Adding, Close, Headers, Send, Session, Whole, Wire
 from transports.connection import INBOX, Direct
 from transports.stall import StallWatch
 
-CLOSE = (b"connection", b"close")
+CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -147,6 +148,8 @@ class DirectHttp(Direct, HttpToolsProtocol):
     wire = Wire.SSE
     # The request that is being answered; uvicorn's `cycle` is the newest, maybe a pipelined one.
     running: Cycle | None = None
+    # Of a stream that has begun, until it goes out.
+    head = b""
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         # uvicorn makes it, and has no other place for a class of ours.
@@ -170,25 +173,53 @@ class DirectHttp(Direct, HttpToolsProtocol):
 
     def encode(self, frame: Frame) -> bytes:
         """Return the frame as an event in a chunk of RFC 9112."""
-        return frame.chunk
+        if not self.head:
+            return frame.chunk
+        begun, self.head = self.head, b""
+        return begun + frame.chunk
+
+    def begin(self, send: Send, headers: Headers) -> bool:
+        """Begin a stream, whose head goes out with its first frame.
+
+        Returns:
+            False if it must begin through ``send``.
+        """
+        more = self._added(send)
+        cycle = self.running
+        if cycle is None or more is None or not cycle.keep_alive:
+            return False
+        cycle.response_started = cycle.chunked_encoding = True
+        self.head = head(200, (*cycle.default_headers, *headers, *more, CHUNKED))
+        return True
 
     def hold(self, send: Send) -> Callable[[Whole], None] | None:
         """Let the response of a plain GET be given later, without a task that waits for it.
 
         Returns:
-            What is to be called with the response; None if it must go through ``send``, which
-            something between here and the application listens to or has to change.
+            What is to be called with the response; None if it must go through ``send``.
         """
-        more: Headers = ()
-        while isinstance(send, Adding):
-            more = (*send.headers, *more)
-            send = send.send
+        more = self._added(send)
         cycle = self.running
-        if cycle is None or send != cycle.send or not self._plain(cycle):
+        if cycle is None or more is None:
             return None
         # The application has nothing more to say: uvicorn need not miss it when that returns.
         cycle.disconnected = True
         return partial(self._respond, cycle, more)
+
+    def _added(self, send: Send) -> Headers | None:
+        """Return what is added to the response between the application and here.
+
+        Returns:
+            None if ``send`` must be used: something listens to it, or may change more, or there is
+            more to do than to write the response to a plain GET.
+        """
+        added: Headers = ()
+        while isinstance(send, Adding):
+            added = (*send.headers, *added)
+            send = send.send
+        cycle = self.running
+        own = cycle is not None and send == cycle.send and self._plain(cycle)
+        return added if own else None
 
     def _plain(self, cycle: Cycle) -> bool:
         """Whether a request has been read, its answer bears a body, and can be given at once."""
@@ -208,7 +239,7 @@ class DirectHttp(Direct, HttpToolsProtocol):
             return
         closes = response.last or not cycle.keep_alive
         if closes and not response.last:
-            more = (*more, CLOSE)
+            more = (*more, *CLOSE)
         cycle.response_started = cycle.response_complete = True
         self.transport.write(response.wire((*cycle.default_headers, *more)))
         if closes:

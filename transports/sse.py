@@ -68,7 +68,8 @@ class SseTransport:
         try:
             session.subscribe(query.subscriptions)
             if sink is not None:
-                await send({**_START, "headers": list(_HEAD)})
+                if not sink.begin(send, _HEAD):
+                    await send({**_START, "headers": list(_HEAD)})
                 if sink.attach(session):
                     await gone(receive)
                     return
@@ -115,4 +116,4 @@ async def _events(session: Session, wakeup: Wakeup) -> AsyncGenerator[bytes]:
 
 # The same for every stream, so made once; what a middleware adds to it is for one request.
 _START: Message = {"type": "http.response.start", "status": 200}
-_HEAD = EventSourceResponse(iter(()), headers=HEADERS).raw_headers
+_HEAD = tuple(EventSourceResponse(iter(()), headers=HEADERS).raw_headers)
