@@ -382,6 +382,23 @@ def test_missed_messages_are_counted_as_long_as_all_of_them_are_held() -> None:
     assert cohort.missed(65, 100) is None
 
 
+def test_a_message_is_alone_where_nothing_else_is_to_be_said() -> None:
+    """Nothing, more than one, a hole, a gap in its place, or a place no longer held: not so."""
+    at = Desk(Spoilt(spoilt={4: ValueError("a bug")}))
+    cohort, slow = at.cohort(1), at.cohort(2)
+    alone = []
+    for tick, hole in ((1, None), (2, None), (3, GapReason.SUSPEND), (4, None), (5, None)):
+        publication = at.tick(tick, hole=hole)
+        seq = publication.seq
+        alone.append([cohort.sole(seq - 1) is cohort.frame(publication), slow.sole(seq - 1)])
+        assert cohort.sole(seq) is None
+
+    assert [whether for whether, _ in alone] == [True, True, False, False, True]
+    assert [frame is not None for _, frame in alone] == [True, True, False, False, False]
+    assert cohort.sole(0) is None
+    assert forgetful().cohort(60).sole(65) is None
+
+
 def test_what_can_still_be_sent_has_its_window() -> None:
     """Nothing above the place was let go, nor the beginning of its oldest message's window."""
     at = forgetful()
