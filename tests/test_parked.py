@@ -81,12 +81,12 @@ async def test_who_has_waited_long_enough_leaves_the_others_waiting(stage: Opene
         at.tick(1)
         client = await at.join("longpoll", EVERY_TICK, since=at.head)
         assert isinstance(client, PollClient)
-        first = asyncio.ensure_future(client.poll(wait=0.4))
+        first = asyncio.ensure_future(client.poll(wait=1))
         await at.parked(1)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         other = await at.join("longpoll", EVERY_TICK, since=at.head)
         assert isinstance(other, PollClient)
-        second = asyncio.ensure_future(other.poll(wait=0.4))
+        second = asyncio.ensure_future(other.poll(wait=1))
         assert (await first).messages == []
         assert at.hub.clients()["longpoll"] == 1
         at.tick(2)
