@@ -1,7 +1,7 @@
 """When the garbage collector runs: seldom, since a connection that goes leaves it nothing.
 
-A full pass looks at every object of every connection, 100 of them each: at 10,000 connections it
-stops the loop for half a second (measured, benchmarks/README.md), and by default a storm of
+A full pass looks at every object of every connection, 70 of them each: at 10,000 connections it
+stops the loop for 0.4 s (measured, benchmarks/README.md), and by default a storm of
 reconnections brings on several. Here connections are freed by counting references alone, which
 `tests/test_garbage.py` proves; so a full pass has next to nothing to find, and may wait.
 

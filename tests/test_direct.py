@@ -240,6 +240,7 @@ async def test_an_attribute_that_we_read_is_there() -> None:
             seam = f"uvicorn's {owner.__name__}.{name}, which transports/direct.py reads,"
             assert hasattr(instance, name), f"{seam} is gone"
     assert isinstance(websocket.writable, asyncio.Event)
+    assert inspect.isgenerator(ServerProtocol().parser), "websockets parses in another way"
     assert ServerProtocol().state is not OPEN, "websockets tells the state in another way"
 
 

@@ -229,7 +229,7 @@ async def test_after_a_late_sample_the_next_one_keeps_its_distance(late: float) 
     assert seconds(third) == third.tick == second.tick + 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 5), max_size=12))
 def test_no_lateness_brings_samples_together_or_skips_in_silence(delays: list[float]) -> None:
     """Ticks only rise, a skipped one is marked, and two samples are never too near."""

@@ -55,6 +55,8 @@ class DirectWebSocket(Direct, WebSocketsSansIOProtocol):
         # After a handshake that failed there is none.
         if hasattr(self, "scope"):
             self.scope["extensions"].pop(DIRECT, None)
+        # A generator of websockets' that knows its own object.
+        self.conn.parser.close()
 
     def attach(self, session: Session) -> bool:
         """Forget the headers of the handshake, too: the scope has them, and 3 kB are freed."""

@@ -219,9 +219,8 @@ class Session:
 
     def _usual(self) -> list[Frame]:
         """Take the one message that has just come, as nearly always; nothing if there is more."""
-        if self._lane or self._pending or self._pings or self._beat or self.close is not None:
-            return []
-        if len(self._subscriptions) != 1:
+        busy = self._lane or self._pending or self._pings or self._beat or self.close is not None
+        if busy or len(self._subscriptions) != 1:
             return []
         (subscription,) = self._subscriptions.values()
         frame = subscription.follow(self._desk.log)
@@ -237,13 +236,13 @@ class Session:
             deadline = self._desk.now() + SLICE_S
             self._settle(lambda: self._desk.now() > deadline)
             frames = self._data(lambda: self._desk.now() > deadline)
-        frames = [*self._lane, *frames]
-        self._lane = []
+        frames, self._lane = [*self._lane, *frames], []
         if self.heritage:
             frames = [frame for frame in frames if frame.kind not in V1_ONLY]
         # Its cursor must not be ahead of what was taken: while there is more, it waits.
         if (self._pings or self._beat) and self.close is None and not self.more:
-            beat = Frame.of(Heartbeat(self._desk.timestamp(), self._covered()))
+            covered = self._reached if self._started else None
+            beat = Frame.of(Heartbeat(self._desk.timestamp(), covered))
             frames += [beat] * (self._pings or (not frames))
             self._pings, self._beat = 0, False
         return frames
@@ -291,12 +290,9 @@ class Session:
         self._reach = self._desk.log.head
         return delivery.frames
 
-    def _covered(self) -> Cursor | None:
-        """Return the highest cursor up to which everything subscribed has been taken."""
-        return self._reached if self._started else None
-
     @property
     def _reached(self) -> Cursor | None:
+        """The highest cursor up to which everything subscribed has been taken."""
         return None if self._reach is None else self._desk.log.cursor(self._reach)
 
     def batch(self, frames: Sequence[Frame]) -> bytes:
