@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 from attrs import define, evolve, field
@@ -94,7 +95,9 @@ class Chooser:
     _witness: Witness | None = None
     _pinged_at: float = 0.0
     _nudge: asyncio.Event = field(factory=asyncio.Event)
-    _tasks: set[asyncio.Task[None]] = field(factory=set)
+    # Probes, and the wires' own tasks, which close by themselves.
+    _errands: set[asyncio.Task[None]] = field(factory=set)
+    _lives: set[asyncio.Task[None]] = field(factory=set)
     _over: bool = False
 
     # What the client says
@@ -112,9 +115,9 @@ class Chooser:
     async def aclose(self) -> None:
         """Let go of everything, and wait until it is gone."""
         self.stop()
-        for task in self._tasks:
+        for task in self._errands:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._errands, *self._lives, return_exceptions=True)
 
     def stop(self) -> None:
         """Let go of everything."""
@@ -181,12 +184,8 @@ class Chooser:
         """Let a wire that works bring the messages, if it is the better one."""
         if self.active is None or isinstance(wire, WebSocketWire):
             self._activate(wire)
-        elif self._witness is not None and wire is self._witness.wire:
-            return
-        elif not wire.anchored:
+        elif isinstance(wire, SseWire) and not wire.anchored:
             self._drop(wire)
-        elif not isinstance(wire, SseWire):
-            self._activate(wire)
 
     def ended(self, wire: Wire, end: End) -> None:
         """Go on after the end of a wire."""
@@ -202,10 +201,10 @@ class Chooser:
                 self._spawn(self._learn(quiet, longest, healthy=healthy))
         elif self._witness is not None and wire is self._witness.wire:
             self._witness.dismiss()
-        elif self.active is not None:
-            self._try()
         elif self._race is not None:
             self._spawn(self._race.failed(wire, end))
+        else:
+            self._try()
 
     # What a race needs: see `Track`
 
@@ -214,7 +213,7 @@ class Chooser:
         wire = WIRES[name](self)
         self._wires.add(wire)
         wire.open()
-        self._keep(wire.task)
+        self._keep(wire.task, self._lives)
         self._nudge.set()
         return wire
 
@@ -286,11 +285,11 @@ class Chooser:
             if quiet or self.clock() - self._pinged_at >= PING_S:
                 self._pinged_at = self.clock()
                 wire.ping()
-        elif self._witness is not None and self._witness.look(interval):
-            # The stream was shown to be held back.
-            self._trials.slow()
-            if self._witness.wire is not None:
-                self._activate(self._witness.wire)
+        elif self._witness is not None:
+            better = self._witness.look(interval)
+            if better is not None:
+                self._trials.slow()
+                self._activate(better)
 
     def _begin(self) -> None:
         self._clear()
@@ -362,14 +361,14 @@ class Chooser:
         self._trials.cancel()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._keep(asyncio.ensure_future(work))
+        self._keep(asyncio.ensure_future(work), self._errands)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+    def _keep(self, task: asyncio.Task[None], among: set[asyncio.Task[None]]) -> None:
+        among.add(task)
+        task.add_done_callback(partial(self._done, among))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _done(self, among: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+        among.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._listener.failed(error)

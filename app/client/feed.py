@@ -151,7 +151,7 @@ class Feed:
 
     def _meet(self, received: Received, message: Connected) -> None:
         # Another server may have what this one had not.
-        if self.state.server is None or message.epoch != self.state.server.epoch:
+        if self.state.server is not None and message.epoch != self.state.server.epoch:
             self._refused.clear()
         self._say(server=message)
         self.inbox.put(received)

@@ -41,11 +41,6 @@ class Inbox:
         """Wait until more may come."""
         await self._room.wait()
 
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is read."""
-        return not self._room.is_set()
-
     def close(self, error: Exception | None = None) -> None:
         """Let it end when all has been taken, perhaps with an error; the first one counts."""
         if not self._over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import ClassVar
 
 from attrs import define
@@ -26,7 +27,7 @@ class LongPollWire(PlainWire):
         """Poll again and again."""
         await self.prime()
         # The first answer, which may be empty, shows that polls get through.
-        wait = 0.0
+        wait = 0
         while True:
             asked_at, before = self.host.clock(), self.host.cursors.snapshot()
             self.liveness.excuse()
@@ -38,4 +39,4 @@ class LongPollWire(PlainWire):
             hasty = self.host.clock() - asked_at < HASTY_S
             if wait and hasty and self.host.cursors.snapshot() == before:
                 await asyncio.sleep(PAUSE_S)
-            wait = max(1.0, min(WAIT_S, self.host.path.quiet))
+            wait = max(1, math.floor(min(WAIT_S, self.host.path.quiet)))

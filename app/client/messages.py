@@ -12,12 +12,12 @@ from attrs import frozen
 from schema.codec import (
     SERVER_MESSAGES,
     ServerMessage,
-    camel,
     encode,
     encode_json,
     structure_field,
     structure_server,
 )
+from schema.documentation import camel
 from schema.errors import InvalidMessage
 from schema.messages import DataMessage
 

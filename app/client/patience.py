@@ -20,12 +20,13 @@ LONGEST_TRIAL_S = 600.0
 SHORTEST_CUT_S = 2.0
 MARGIN = 0.6
 
-_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def boottime() -> float:
     """Seconds since some moment, those of suspend included where the system can tell them."""
-    return float(time.clock_gettime(_BOOTTIME))
+    seconds: float = time.clock_gettime(_BOOTTIME)
+    return seconds
 
 
 @define
@@ -56,7 +57,7 @@ class Backoff:
         self.at = now + (self._next(chance) if after is None else after)
 
     def _next(self, chance: float) -> float:
-        ceiling = min(CEILING_S, 2 * FLOOR_S * 2**self.tries)
+        ceiling = min(CEILING_S, 2 * FLOOR_S * 2.0**self.tries)
         self.tries += 1
         return FLOOR_S + chance * (ceiling - FLOOR_S)
 

@@ -31,7 +31,9 @@ HEADS = {"websocket": Head(2.0, 2.5), "sse": Head(3.0, 4.0), "longpoll": Head(3.
 class Track(Protocol):
     """Where the race is run."""
 
-    clock: Callable[[], float]
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds."""
 
     def launch(self, name: str) -> Wire:
         """Start a candidate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, ClassVar
 
 from attrs import define, evolve, field, frozen
@@ -79,12 +80,9 @@ class WebSocketWire(Wire):
             await connection.close()
 
     async def _speak(self, connection: ClientConnection) -> None:
-        while True:
-            message = await self._lane.get()
-            try:
-                await connection.send(encode(message).decode())
-            except ConnectionClosed:
-                return
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await connection.send(encode(await self._lane.get()).decode())
 
     def ping(self) -> None:
         """Ask for a sign of life, unless one is awaited."""
@@ -115,6 +113,8 @@ class WebSocketWire(Wire):
         if received is None:
             return None
         message: Any = received.message
+        if isinstance(message, Error):
+            self._last_error = message
         if isinstance(message, Connected):
             self._greet(message)
         elif isinstance(message, Subscribed):
@@ -154,7 +154,6 @@ class WebSocketWire(Wire):
                 body={**received.body, "channel": channel},
                 message=evolve(error, channel=channel),
             )
-        self._last_error = error
         if error.code is not ErrorCode.CHANNEL_UNAVAILABLE:
             self._awaited.pop(received.channel, None)
         return received

@@ -154,9 +154,10 @@ class Wire(ABC):
             self.host.proven(self)
 
     def close(self) -> None:
-        """Let go of everything."""
-        self.over = True
-        self.task.cancel()
+        """Let go of everything; once, as a second time would disturb the first."""
+        if not self.over:
+            self.over = True
+            self.task.cancel()
 
     def end(self, end: End) -> None:
         """Close, and say why."""

@@ -43,8 +43,8 @@ class Witness:
     def _now(self) -> float:
         return self._stream.host.clock()
 
-    def look(self, interval: float) -> bool:
-        """Look at the clock; tell whether the stream is held back.
+    def look(self, interval: float) -> Wire | None:
+        """Look at the clock; return the long-poll that has shown the stream to be held back.
 
         ``interval`` is in seconds, between two messages.
         """
@@ -53,7 +53,7 @@ class Witness:
         overdue = liveness.quiet >= (due + OVERDUE_S) * self._patience
         if self.wire is None and (overdue or self._bunched):
             self.wire = self._ask()
-        return self._now - self._ahead_since >= LATE_S
+        return self.wire if self._now - self._ahead_since >= LATE_S else None
 
     def heard(self, wire: Wire, message: DataMessage, *, is_new: bool) -> None:
         """Take note of a data message, and of the wire that brought it."""
@@ -62,8 +62,7 @@ class Witness:
             self._ahead_since = min(self._ahead_since, now)
         if wire is not self._stream:
             return
-        if self.wire is not None:
-            self.dismiss()
+        self.dismiss()
         apart = message.timestamp - self._last_timestamp >= 0.8 * message.interval_ms
         close = now - self._last_at < BUNCH_S
         self._bunched = apart and close and now - self._since > SETTLED_S
@@ -73,6 +72,6 @@ class Witness:
         """Leave it at that, and take longer to doubt again."""
         if self.wire is not None:
             self.wire.close()
-        self.wire = None
-        self._ahead_since = math.inf
-        self._patience *= 2
+            self.wire = None
+            self._ahead_since = math.inf
+            self._patience *= 2
