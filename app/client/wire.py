@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from ssl import SSLError
 from typing import ClassVar, Protocol
 
 import httpx
@@ -126,7 +128,7 @@ class Wire(ABC):
         except Ended as ended:
             self.end(ended.end)
         except (OSError, httpx.HTTPError, WebSocketException) as fault:
-            self.end(End(str(fault) or type(fault).__name__))
+            self.end(End(_told(fault)))
         except InvalidMessage as error:
             self.end(End(f"the server sent what cannot be read: {error}"))
 
@@ -164,3 +166,10 @@ class Wire(ABC):
         if not self.over:
             self.close()
             self.host.ended(self, end)
+
+
+def _told(fault: Exception) -> str:
+    """Say what went wrong in as few words as will do."""
+    if isinstance(fault, OSError) and fault.errno is not None and not isinstance(fault, SSLError):
+        return os.strerror(fault.errno)
+    return str(fault) or type(fault).__name__

@@ -33,13 +33,22 @@ class Options:
     no_color: bool
 
 
+class Paper(Console):
+    """A console that tells when nobody reads any more, as other files do."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error pass."""
+        self.quiet = True
+        raise BrokenPipeError
+
+
 def run(options: Options) -> int:
     """Watch until it is enough: q, Ctrl-C, or a pipe that is closed; then 0, 1 if refused.
 
     Raises:
         ValueError: the address is none.
     """
-    console = Console(highlight=False, no_color=True if options.no_color else None)
+    console = Paper(highlight=False, no_color=True if options.no_color else None)
     shown = console.is_terminal and not options.json
     client = Client(
         options.url,

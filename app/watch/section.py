@@ -19,7 +19,7 @@ class Section:
     """Lines, the most important first, of which the first ``least`` are shown, or none.
 
     Where there is not room for all, those with the lower ``rank`` go before. What can be done
-    without has a ``least`` of 0: the others have all of theirs before.
+    without has a ``least`` of 0.
     """
 
     lines: Sequence[Text]

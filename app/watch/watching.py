@@ -36,11 +36,11 @@ class Watch:
     place: str
     interval: int
     _clock: Callable[[], float] = time.monotonic
-    _picture: Picture = field(factory=Picture)
+    picture: Picture = field(factory=Picture)
 
     def take(self, message: Message) -> None:
         """Take a message, and ask for what else the server has."""
-        self._picture.take(message, self._clock())
+        self.picture.take(message, self._clock())
         if isinstance(message, Connected):
             self._ask(message.channels)
         elif isinstance(message, MetricsMessage) and self.client.state.server is None:
@@ -53,11 +53,11 @@ class Watch:
                 self.client.subscribe(channel, Want(self.interval))
             else:
                 self.client.unsubscribe(channel)
-                self._picture.forget(channel)
+                self.picture.forget(channel)
 
     def draw(self, pen: Pen, width: int, height: int | None) -> list[Text]:
         """Draw what is seen; without a height, all of it."""
-        client, came_at = self.client, self._picture.came_at
+        client, came_at = self.client, self.picture.came_at
         age = None if came_at is None else self._clock() - came_at
         connection = Connection(client.state, self.place, client.latency, client.retry_in, age)
-        return render(self._picture, connection, pen, width, height)
+        return render(self.picture, connection, pen, width, height)
