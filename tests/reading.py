@@ -82,6 +82,10 @@ class Reader:
         """Wait until a transport brings the messages."""
         await self.until(lambda: self.client.state.transport == transport)
 
+    def cleared(self) -> bool:
+        """Tell whether a plain request has shown that the way is free for a candidate."""
+        return any(wire.cleared_at is not None for wire in self.client._feed.chooser._wires)
+
     async def refused(self) -> RefusedError:
         """Wait until the server has refused for good, and return how."""
         await self.until(lambda: self.ended is not None)

@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from attrs import frozen
+from rich.console import Console
 
 from app.cli import main
 from app.client import Client, client
 from app.watch.command import TRANSPORTS
+from app.watch.terminal import Screen
 from app.watch.watching import Watch, metrics
 from schema.fields import Detail
 from tests import process
@@ -112,13 +114,15 @@ async def test_a_server_that_is_not_there_is_waited_for() -> None:
         assert child.returncode is None
 
 
-async def test_a_refusal_is_one_line_and_status_1() -> None:
+async def test_a_refusal_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Something else is at that address."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     async with serving() as served:
         fence(served).refused = {WEBSOCKET: 404, SSE: 404, POLL: 404}
-        async with watching(served.http, "--json") as child:
-            _, err = await child.communicate()
-            assert (child.returncode, err) == (1, b"pulsewire: unexpected answer (HTTP 404)\n")
+        assert await asyncio.to_thread(main, ["watch", served.http, "--json"]) == 1
+    assert capsys.readouterr() == ("", "pulsewire: unexpected answer (HTTP 404)\n")
 
 
 # Without a terminal
@@ -185,6 +189,14 @@ async def test_what_the_server_has_is_asked_for(transport: str) -> None:
 
 
 # In a terminal
+
+
+@pytest.mark.parametrize(("pressed", "over"), [(b"x\x1a", False), (b"xq", True), (b"", True)])
+def test_q_ends_it_and_so_does_a_terminal_that_is_gone(pressed: bytes, over: bool) -> None:  # noqa: FBT001 - of a row
+    """No other key."""
+    screen = Screen(Console())
+    screen._pressed(pressed)
+    assert screen._over is over
 
 
 @frozen

@@ -66,15 +66,21 @@ def run(options: Options) -> int:
 
 def _status(work: Coroutine[None, None, None]) -> int:
     try:
-        asyncio.run(work)
-    except RefusedError as error:
-        sys.stderr.write(f"pulsewire: {error}\n")
-        return REFUSED
+        return asyncio.run(_judged(work))
     except BrokenPipeError:
         # Nobody reads any more; the interpreter shall not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         pass
+    return 0
+
+
+async def _judged(work: Coroutine[None, None, None]) -> int:
+    try:
+        await work
+    except RefusedError as error:
+        sys.stderr.write(f"pulsewire: {error}\n")
+        return REFUSED
     return 0
 
 
