@@ -353,7 +353,7 @@ async def test_a_transport_that_is_cut_again_and_again_is_left() -> None:
 
 
 def noted_lives(reader: Reader, lives: int) -> bool:
-    return reader.client._feed.chooser._short_lives == lives
+    return reader.client._feed.chooser._ranking._short_lives == lives
 
 
 # Coming back

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import partial
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import define, evolve, field
 
 from app.client.cursors import Cursors
 from app.client.link import Link
+from app.client.listener import Listener
 from app.client.longpoll import LongPollWire
 from app.client.messages import Received
 from app.client.patience import Backoff, Path, Trials
 from app.client.race import GIVE_UP_S, Race
+from app.client.ranking import Ranking
 from app.client.sse import SseWire
+from app.client.tasks import Tasks
 from app.client.want import Want
 from app.client.websocket import WebSocketWire
 from app.client.wire import End, Wire
@@ -31,42 +32,10 @@ WIRES: Mapping[str, type[Wire]] = {
 
 PROBE_S = 3.0
 TIMELY_S = 1.0
-# So many short lives in a row, though plain requests work, are proof against a transport.
-LIVES = 3
 BUSY_TICK_S = 0.1
 TICK_S = 1.0
 PING_S = 20.0
 """How often a WebSocket is asked how long an answer takes."""
-
-
-class Listener(Protocol):
-    """What the chooser needs of whoever wants the messages."""
-
-    cursors: Cursors
-
-    def wanted(self) -> Mapping[str, Want]:
-        """Return the channels that are asked for."""
-
-    def up(self, wire: Wire) -> None:
-        """Take note that this wire brings the messages from now on."""
-
-    def down(self, end: End) -> None:
-        """Take note that none does; after a final end none will."""
-
-    def refused(self, end: End) -> bool:
-        """Ask for less, if the server's refusal leaves anything to ask for."""
-
-    def message(self, received: Received, *, trusted: bool) -> float | None:
-        """Take a message; of a data message, tell how long after another wire it came."""
-
-    def covered(self, channels: Iterable[str], cursor: Cursor, *, trusted: bool) -> None:
-        """Take a cursor up to which these channels have all there is."""
-
-    def failed(self, error: Exception) -> None:
-        """Take note of a mistake in the program."""
-
-    async def room(self) -> None:
-        """Wait until more messages are wanted."""
 
 
 @define(eq=False)
@@ -76,18 +45,13 @@ class Chooser:
     link: Link
     clock: Callable[[], float]
     _chance: Callable[[], float]
-    _names: tuple[str, ...]
+    _ranking: Ranking = field(converter=Ranking)
     _listener: Listener
     active: Wire | None = None
     path: Path = field(factory=Path)
     backoff: Backoff = field(factory=Backoff)
     _wires: set[Wire] = field(factory=set)
     _race: Race | None = None
-    # Which transport is started first.
-    _first: int = 0
-    # What has worked in this client's life: it is given more time.
-    _trusted: str | None = None
-    _short_lives: int = 0
     _trials: Trials = field(factory=Trials)
     # Those still to be tried.
     _better: list[str] = field(factory=list)
@@ -95,10 +59,11 @@ class Chooser:
     _witness: Witness | None = None
     _pinged_at: float = 0.0
     _nudge: asyncio.Event = field(factory=asyncio.Event)
-    # Probes, and the wires' own tasks, which close by themselves.
-    _errands: set[asyncio.Task[None]] = field(factory=set)
-    _lives: set[asyncio.Task[None]] = field(factory=set)
+    _tasks: Tasks = field(init=False)
     _over: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self._tasks = Tasks(self._listener.failed)
 
     # What the client says
 
@@ -115,9 +80,7 @@ class Chooser:
     async def aclose(self) -> None:
         """Let go of everything, and wait until it is gone."""
         self.stop()
-        for task in self._errands:
-            task.cancel()
-        await asyncio.gather(*self._errands, *self._lives, return_exceptions=True)
+        await self._tasks.ended()
 
     def stop(self) -> None:
         """Let go of everything."""
@@ -194,15 +157,15 @@ class Chooser:
             quiet, longest = wire.liveness.quiet, wire.liveness.longest
             healthy = self.backoff.down(self.clock())
             if healthy:
-                self._short_lives = 0
+                self._ranking.died(young=False)
             self.lost(end, barred=False)
             # A server that is down proves nothing.
             if not end.spoken:
-                self._spawn(self._learn(quiet, longest, healthy=healthy))
+                self._tasks.spawn(self._learn(quiet, longest, healthy=healthy))
         elif self._witness is not None and wire is self._witness.wire:
             self._witness.dismiss()
         elif self._race is not None:
-            self._spawn(self._race.failed(wire, end))
+            self._tasks.spawn(self._race.failed(wire, end))
         else:
             self._try()
 
@@ -213,7 +176,7 @@ class Chooser:
         wire = WIRES[name](self)
         self._wires.add(wire)
         wire.open()
-        self._keep(wire.task, self._lives)
+        self._tasks.watch(wire.task)
         self._nudge.set()
         return wire
 
@@ -230,7 +193,7 @@ class Chooser:
         self._clear()
         if self._listener.refused(end):
             end = evolve(end, final=False, after=0.0)
-        elif barred and self._trusted is None:
+        elif barred and not self._ranking.worked:
             end = evolve(end, final=True)
         if end.final:
             self.stop()
@@ -256,7 +219,7 @@ class Chooser:
         for wire in [*self._wires]:
             self._look(wire)
         if self.active is not None and self._trials.due(now):
-            self._better = list(self._names[: self._rank(self.active)])
+            self._better = self._ranking.better(self.active.NAME)
             self._try()
 
     def _look(self, wire: Wire) -> None:
@@ -277,7 +240,7 @@ class Chooser:
         elif self.clock() - wire.started_at >= patience:
             wire.end(End("no answer in time"))
         elif self._race is not None:
-            self._spawn(self._race.look(wire))
+            self._tasks.spawn(self._race.look(wire))
 
     def _attend(self, wire: Wire, interval: float) -> None:
         if isinstance(wire, WebSocketWire):
@@ -295,13 +258,9 @@ class Chooser:
         self._clear()
         if not self.wanted():
             return
-        if self._short_lives >= LIVES:
+        if self._ranking.give_up():
             self._trials.slow()
-            self._first = (self._first + 1) % len(self._names)
-            self._trusted = None
-            self._short_lives = 0
-        order = [*self._names[self._first :], *self._names[: self._first]]
-        self._race = Race(order, self._trusted, self)
+        self._race = Race(self._ranking.order(), self._ranking.trusted, self)
         self._race.start()
 
     def _activate(self, wire: Wire) -> None:
@@ -309,20 +268,20 @@ class Chooser:
         # From the cursors of now: what it may have been sent as yet was for nobody.
         if before is not None and isinstance(wire, WebSocketWire):
             wire.subscribe()
-        rank = self._rank(wire)
+        rank = self._ranking.rank(wire.NAME)
         # A better one that is late goes on, as a trial.
         for other in [*self._wires]:
-            if other is before or self._rank(other) > rank:
+            if other is before or self._ranking.rank(other.NAME) > rank:
                 self._drop(other)
         if self._race is not None:
             self._race.over = True
             self._race = None
         self._better = []
-        self._first, self._trusted = rank, wire.NAME
+        self._ranking.works(wire.NAME)
         self._trials.cancel()
         if rank:
             self._trials.schedule(self.clock())
-        doubted = isinstance(wire, SseWire) and LongPollWire.NAME in self._names
+        doubted = isinstance(wire, SseWire) and LongPollWire.NAME in self._ranking.names
         self._witness = Witness(wire, self._ask) if doubted else None
         self._pinged_at = self.clock()
         self.backoff.up(self.clock())
@@ -343,10 +302,7 @@ class Chooser:
         """Learn from the end of the active wire, if a plain request shows that it was the wire."""
         if await self.reachable():
             self.path.learn(quiet, longest)
-            self._short_lives += not healthy
-
-    def _rank(self, wire: Wire) -> int:
-        return self._names.index(wire.NAME)
+            self._ranking.died(young=not healthy)
 
     def _drop(self, wire: Wire) -> None:
         wire.close()
@@ -359,16 +315,3 @@ class Chooser:
             self._race.over = True
         self.active = self._race = self._witness = self.backoff.at = None
         self._trials.cancel()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._keep(asyncio.ensure_future(work), self._errands)
-
-    def _keep(self, task: asyncio.Task[None], among: set[asyncio.Task[None]]) -> None:
-        among.add(task)
-        task.add_done_callback(partial(self._done, among))
-
-    def _done(self, among: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
-        among.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._listener.failed(error)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ class Link:
         try:
             async with asyncio.timeout(seconds), self.get("api/status") as response:
                 await response.aread()
-                return response.is_success and "clients" in response.json()
+                status = response.json()
+                return response.is_success and isinstance(status, dict) and "clients" in status
         except (OSError, httpx.HTTPError, ValueError):
             return False
 
@@ -129,10 +131,19 @@ def trust(verify: Verify) -> ssl.SSLContext:
         return ssl.create_default_context(
             cafile=None if is_folder else verify, capath=verify if is_folder else None
         )
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    return _system_trust() if verify else _blind_trust()
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    # Made once, as it takes longer than all else that a client does to begin.
+    return ssl.create_default_context()
+
+
+def _blind_trust() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 

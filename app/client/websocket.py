@@ -60,7 +60,9 @@ class WebSocketWire(Wire):
             self._connection = connection = await self.host.link.websocket()
         except InvalidStatus as fault:
             answer = fault.response
-            raise Ended(refusal(answer.status_code, answer.headers, bytes(answer.body))) from None
+            raise Ended(
+                refusal(answer.status_code, answer.headers, bytes(answer.body or b""))
+            ) from None
         speaking = asyncio.ensure_future(self._speak(connection))
         try:
             self.liveness.heard()
