@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from tests import process
 from tests.fence import POLL, SSE, WEBSOCKET, fence
 from tests.serving import serving
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[1-6]m")
 WATCH = (sys.executable, "-m", "app", "watch")
 
 
@@ -253,6 +255,7 @@ async def test_a_terminal_is_given_back_as_it_was(url: str, key: str) -> None:
         assert len(seen.splitlines()) == 24
         assert "q quit" in seen.splitlines()[-1]
         assert "ready>" not in seen
+        assert COLOUR.search(shown.tmux("capture-pane", "-p", "-e"))
         shown.tmux("resize-window", "-x", "50", "-y", "10")
         seen = await shown.until(lambda seen: "q quit" in "".join(seen.splitlines()[9:]))
         assert max(map(len, seen.splitlines())) <= 50
@@ -273,6 +276,7 @@ async def test_a_server_that_goes_is_told_of_and_found_again() -> None:
             url = await server.url()
             shown.type(f"NO_COLOR=1 {shlex.join(WATCH)} {url} --transport sse", "Enter")
             await shown.until(lambda seen: "Memory" in seen and "● sse" in seen)
+            assert not COLOUR.search(shown.tmux("capture-pane", "-p", "-e"))
         await shown.until(lambda seen: "○ reconnecting" in seen and "Memory" in seen)
         port = url.rpartition(":")[2]
         async with process.running(program=("-m", "app", "--port", port)) as server:
