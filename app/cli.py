@@ -26,6 +26,7 @@ from app.settings import (
     load_settings,
     stray_variables,
 )
+from app.watch.command import watch
 
 __all__ = ["command", "main"]
 
@@ -98,7 +99,7 @@ command = SectionedGroup(
     PROGRAM,
     callback=_serve,
     invoke_without_command=True,
-    subcommand_metavar="",
+    subcommand_metavar="[COMMAND]",
     help=HELP,
     epilog=EPILOG,
     params=[
@@ -111,6 +112,7 @@ command = SectionedGroup(
         ),
     ],
 )
+command.add_command(watch)
 click.version_option(__version__, message="%(prog)s %(version)s")(command)
 
 

@@ -99,7 +99,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Settings]]:
         ),
         (["--config", "x.toml"], {}, "", "flag --config: there is no file x.toml"),
         (["--port"], {}, "", "Option '--port' requires an argument."),
-        (["watch"], {}, "", "No such command 'watch'."),
+        (["look"], {}, "", "No such command 'look'."),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -30,6 +30,7 @@ from starlette.routing import Route
 
 import app
 from app.cli import command as pulsewire
+from app.client.inbox import ROOM
 from app.core.delivery import CATCH_UP
 from app.core.intake import MESSAGE_BYTES
 from app.core.rate import BURST, RATE_PER_S
@@ -39,6 +40,7 @@ from app.factory import create_app, create_hub, default_sources
 from app.server import PING_S
 from app.settings import OPTIONS, Option, Settings, load_settings
 from app.sources.proc.masking import LENGTH_MAX
+from app.watch.command import watch
 from schema.codec import CLIENT_MESSAGES, SERVER_MESSAGES, decode_client, decode_server
 from schema.containers import ContainersMessage
 from schema.cursor import PATTERN
@@ -297,6 +299,9 @@ def test_the_other_shell_commands_can_be_typed() -> None:
             assert {name.partition("-")[0] for name in selected} <= nox_sessions()
         else:
             assert (program, arguments[:2]) == (".venv/bin/python", ["-m", "app"])
+            if arguments[2:3] == [watch.name]:
+                watch.make_context("watch", arguments[3:])
+                continue
             flags = pulsewire.make_context("pulsewire", arguments[2:]).params
             given = {key: flags[key] for key in flags if flags[key] not in {None, ()}}
             load_settings({key: as_text(given[key]) for key in given}, {}, ROOT / "docs")
@@ -433,6 +438,7 @@ def test_the_endpoints_are_all_there() -> None:
         (README, f"{DEFAULTS.history // 60} minutes"),
         (ARCHITECTURE, f"more than {CATCH_UP} messages"),
         (ARCHITECTURE, f"in a lane, {LANE} at most"),
+        (ARCHITECTURE, f"At most {ROOM} messages wait for the reader"),
         (ARCHITECTURE, f"At most {SLICE_S * 1000:g} ms at a time"),
     ],
 )
