@@ -650,7 +650,7 @@ async def test_too_many_messages_end_a_websocket_for_a_while() -> None:
 async def test_a_channel_that_is_not_available_is_told(transport: str) -> None:
     """The subscription stays."""
     async with scene() as at:
-        at.hub._lost["beta"] = "no engine"
+        at.hub._publisher.lost["beta"] = "no engine"
         async with reading(at.url, BOTH, transport=transport) as reader:
             await reader.on(transport)
             at.tick(1, "alpha")
