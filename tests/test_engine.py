@@ -112,7 +112,7 @@ def test_a_missing_socket_is_named(tmp_path: Path) -> None:
     """With the system's own words."""
     source = ContainersSource(tmp_path / "none.sock")
     assert unavailable(source) == (
-        f"no container engine; {tmp_path}/none.sock: [Errno 2] No such file or directory"
+        f"no container engine; {tmp_path}/none.sock: No such file or directory"
     )
 
 
@@ -120,8 +120,9 @@ def test_all_that_were_tried_are_named(tmp_path: Path) -> None:
     """So that it is plain where an engine is looked for."""
     environ = {"DOCKER_HOST": f"unix://{tmp_path}/a", "XDG_RUNTIME_DIR": str(tmp_path)}
     reason = unavailable(ContainersSource(environ=environ))
+    assert reason.count("No such file or directory") == 1
     for path in sockets(None, environ):
-        assert f"{path}: " in reason
+        assert str(path) in reason
 
 
 def test_a_socket_that_may_not_be_opened_is_named(engine: FakeEngine) -> None:

@@ -94,15 +94,16 @@ class ContainersSource:
         self._held.close()
 
     async def _find(self) -> Watch:
-        failures = []
+        failures: dict[str, list[Path]] = {}
         for path in sockets(self.socket, self.environ):
             engine = Engine(path)
             try:
                 return Watch(engine, await engine.host(), self._lives, self.clock)
             except EngineError as error:
                 await engine.aclose()
-                failures.append(f"{path}: {error}")
-        raise EngineError(f"no container engine; {'; '.join(failures)}")
+                failures.setdefault(str(error), []).append(path)
+        reasons = (f"{', '.join(map(str, paths))}: {why}" for why, paths in failures.items())
+        raise EngineError(f"no container engine; {'; '.join(reasons)}")
 
     def render(self, window: Window, detail: Detail) -> list[Container] | list[HeritageContainer]:
         """Make the payload for the window's last sample, with rates over all of it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ ONE_SHOT = (1, 44)
 # What an engine says of a failure may be long.
 REASON_LENGTH = 200
 HTTP_GONE = 404
+ERROR_NUMBER = re.compile(r"^\[Errno \d+\] ")
 
 Body = Mapping[str, Any]
 
@@ -168,7 +170,9 @@ class Engine:
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
-            raise EngineError(str(error) or type(error).__name__) from error
+            # "[Errno 2] No such file or directory": the number tells people nothing.
+            reason = ERROR_NUMBER.sub("", str(error)) or type(error).__name__
+            raise EngineError(reason) from error
 
 
 def _json(content: bytes) -> Any:  # noqa: ANN401 - any JSON
