@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-import attrs
-import jsonschema
-import orjson
 import pytest
 from attrs import evolve
 
 from app.core.log import Log, Reading
 from app.core.source import Window
-from app.settings import Settings
 from app.sources.counters import Lives
 from app.sources.devices.space import DiskSpace
 from app.sources.groups.cores import CoreMeter
@@ -28,12 +23,8 @@ from app.sources.groups.own import OwnUse
 from app.sources.groups.procstat import Activity, CoreTime
 from app.sources.groups.sample import HostSample
 from app.sources.groups.standard import render_standard
-from schema.documentation import camel
 from schema.fields import GapReason
-from schema.metrics import Full, GroupError, MemoryScope
-from tests.clientbase import http_client
-from tests.clients import WIRES, Client, Want, connect
-from tests.serving import Served, serving
+from schema.metrics import GroupError, MemoryScope
 
 SECOND = 1_000_000
 SAMPLE = HostSample(
@@ -142,40 +133,3 @@ def test_no_window_spans_a_hole() -> None:
     assert full.swap is not None
     assert full.swap.in_bytes_per_sec == 1000.0
     assert full.self_.cpu == 10.0
-
-
-# On the wires
-
-
-async def test_a_full_message_is_the_same_on_every_transport() -> None:
-    """Byte for byte; it fits the schema that is served, and the hub tells of itself in it."""
-    async with contextlib.AsyncExitStack() as stack:
-        served = await stack.enter_async_context(serving(settings=Settings(tick=100)))
-        clients = [await stack.enter_async_context(joined(served, wire)) for wire in WIRES]
-        # The first is a snapshot, at whatever tick that client came; the second is on the grid.
-        texts = [{m.seq: m.text for m in await client.news(2)} for client in clients]
-        async with http_client(served) as http:
-            schema = (await http.get("/api/schema")).json()
-    common = set.intersection(*(set(told) for told in texts))
-    assert common
-    for seq in common:
-        assert len({told[seq] for told in texts}) == 1
-    body = orjson.loads(texts[0][max(common)])
-    jsonschema.validate(body, schema)
-    data = body["data"]
-    assert list(data) == [camel(field.name) for field in attrs.fields(Full)]
-    assert data["self"]["clients"] >= 2  # and a poll, if it waits just then
-    assert data["self"]["dropped"] == 0
-    assert data["self"]["lagMs"] >= 0
-    assert len(data["cpu"]["perCore"]) >= data["cpu"]["cores"]
-
-
-@contextlib.asynccontextmanager
-async def joined(served: Served, wire: str) -> AsyncIterator[Client]:
-    """Let a client in that wants everything, every second."""
-    client = await connect(wire, served)
-    await client.subscribe(Want("metrics", 1000, "full"))
-    try:
-        yield client
-    finally:
-        await client.aclose()
