@@ -12,6 +12,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
+from app.core.source import Source
 from app.factory import create_hub
 from app.settings import Settings
 from app.sources.containers import ContainersSource
@@ -66,7 +67,7 @@ async def told(clients: list[Client]) -> dict[str, str]:
 async def test_a_message_is_the_same_on_every_transport(server: str, engine: FakeEngine) -> None:
     """Byte for byte, in full detail, and fitting the schema that is served."""
     settings = Settings(tick=200)
-    sources = [HostSource(), ContainersSource(engine.path), ProcessSource()]
+    sources: list[Source] = [HostSource(), ContainersSource(engine.path), ProcessSource()]
     async with contextlib.AsyncExitStack() as stack, asyncio.timeout(PATIENCE_S):
         hub = create_hub(settings, sources)
         served = await stack.enter_async_context(serving(hub, settings, server))
