@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -219,6 +221,29 @@ def test_the_machines_table_is_read() -> None:
     assert "/" in found.by_path
     shown = {partition.mountpoint for partition in psutil.disk_partitions(all=True)}
     assert set(found.by_path) <= shown
+
+
+LATE_LOOK = """
+import atexit
+from app.sources.devices.mounts import MountTable
+
+table = MountTable()
+atexit.register(lambda: print(len(table._read())))  # the first to come is the last to be run
+table()
+"""
+
+
+def test_a_look_that_is_under_way_when_the_process_ends_can_be_finished() -> None:
+    """A source's thread is not waited for, and must not complain meanwhile."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATE_LOOK],
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+        text=True,
+    )
+    assert int(done.stdout) > 0
+    assert done.stderr == ""
 
 
 def test_a_mount_and_its_end_are_noticed(tmp_path: Path) -> None:

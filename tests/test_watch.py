@@ -18,7 +18,11 @@ from attrs import frozen
 from rich.console import Console
 
 from app.cli import main
-from app.client import Client, client
+from app.client import Client, Want, client
+from app.core.broadcaster import Broadcaster
+from app.factory import create_hub, default_sources
+from app.settings import Settings
+from app.sources.host import HostSource
 from app.watch.command import TRANSPORTS
 from app.watch.terminal import Screen
 from app.watch.watching import Watch, metrics
@@ -170,24 +174,34 @@ def test_the_transports_are_those_of_the_client() -> None:
 # What is asked for
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS[1:])
-async def test_what_the_server_has_is_asked_for(transport: str) -> None:
-    """The metrics in full where they are to be had, other channels where there are any."""
-    async with serving() as served:
+async def asked(hub: Broadcaster, transport: str) -> dict[str, Want]:
+    """Watch a server until its host has been seen twice, and tell what was asked for."""
+    async with serving(hub) as served:
         client = Client(served.http, {"metrics": metrics(1000)}, transport=transport, proxy=False)
         watch = Watch(client, served.http, 1000)
-        offered = served.hub.samplers["metrics"].source.details
-        expected = Detail.FULL if Detail.FULL in offered else Detail.STANDARD
         async with client, asyncio.timeout(10):
             async for message in client:
                 watch.take(message)
-                if watch.picture.data is not None and message.TAG != "metrics":
-                    continue
                 if len(watch.picture.cpu) >= 2:
                     break
-            known = {"metrics", *served.hub.samplers}
-            assert set(client.wanted) <= known | {"processes", "containers"}
-            assert client.wanted["metrics"].detail is expected
+            return dict(client.wanted)
+    raise AssertionError("it ended")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS[1:])
+async def test_what_the_server_has_is_asked_for(transport: str) -> None:
+    """The metrics in full, and the other channels."""
+    settings = Settings()
+    wanted = await asked(create_hub(settings, default_sources(settings)), transport)
+    assert set(wanted) == {"metrics", "containers", "processes"}
+    assert wanted["metrics"].detail is Detail.FULL
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+async def test_what_the_server_has_not_is_not_asked_for(transport: str) -> None:
+    """It says what it has; a poller has to ask."""
+    wanted = await asked(create_hub(Settings(), [HostSource()]), transport)
+    assert set(wanted) == {"metrics"}
 
 
 # In a terminal

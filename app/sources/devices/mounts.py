@@ -222,7 +222,8 @@ class MountTable:
 
     def _open(self) -> int:
         file = os.open(self.proc / "self" / "mountinfo", os.O_RDONLY | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, file)
+        # Not at the end of the process, when a last look may still be under way on its thread.
+        weakref.finalize(self, os.close, file).atexit = False
         # Registered before it is read, or a change in between would not be told.
         self._changes.register(file, select.POLLPRI)
         return file
