@@ -24,8 +24,9 @@ from schema.devices import InterfaceKind, VolumeStatus
 from schema.documentation import camel
 from schema.errors import CursorError, ErrorCode, InvalidMessage
 from schema.fields import Detail, GapReason, Range, ResumeReason
+from schema.memory import MemoryScope
 from schema.messages import ClientMessage, ControlMessage
-from schema.metrics import Full, MemoryScope, MetricsMessage, Simple, Standard
+from schema.metrics import Full, MetricsMessage, Simple, Standard
 from schema.processes import ProcessesMessage
 
 MAX_SHOWN = 64

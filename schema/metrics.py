@@ -7,7 +7,6 @@ Percentages are 0 to 100, sizes bytes, durations seconds. None of the heritage k
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import ClassVar
 
 from attrs import frozen
@@ -15,7 +14,6 @@ from attrs import frozen
 from schema.devices import Battery, DiskIo, DiskVolume, Fan, NetworkInterface, Temperature
 from schema.fields import (
     Bytes,
-    BytesPerSec,
     Cores,
     Duration,
     Megahertz,
@@ -24,7 +22,9 @@ from schema.fields import (
     PerSec,
     Seconds,
 )
+from schema.memory import FullMemory, Memory, Swap
 from schema.messages import DataMessage
+from schema.pressure import Pressure
 
 
 @frozen
@@ -42,23 +42,6 @@ class Cpu:
     usage: Percent
     cores: int
     load_avg: list[float]
-
-
-@frozen
-class Memory:
-    """Main memory; ``free`` means available, so ``used + free == total``.
-
-    Attributes:
-        total: all there is (MemTotal of /proc/meminfo).
-        used: ``total`` less ``free``.
-        free: what programs may still take without swapping (MemAvailable).
-        usage: ``used`` of ``total``.
-    """
-
-    total: Bytes
-    used: Bytes
-    free: Bytes
-    usage: Percent
 
 
 @frozen
@@ -160,112 +143,6 @@ class FullCpu(Cpu):
     interrupts_per_sec: PerSec | None
     limit_cores: Cores | None
     throttled_percent: Percent | None
-
-
-class MemoryScope(StrEnum):
-    """Whose memory ``total`` is: the host's, a control group's, or a container's of LXC.
-
-    ``cgroup``: a control group limits this process to less than ``total``, which is the host's.
-    """
-
-    HOST = "host"
-    CGROUP = "cgroup"
-    LXCFS = "lxcfs"
-
-
-@frozen(kw_only=True)
-class FullMemory(Memory):
-    """Main memory in full.
-
-    Attributes:
-        available: the same as ``free``, by the kernel's name for it (MemAvailable).
-        unused: what nothing uses at all (MemFree).
-        buffers: raw blocks of disks (Buffers).
-        cached: contents of files (Cached, with what the kernel can give back of its own).
-        shared: shared memory and tmpfs (Shmem).
-        reclaimable: what the kernel can give back of its own (SReclaimable).
-        zfs_arc: cache of ZFS, which counts as used though it can be given back; null without
-            ZFS, and in LXC, where it is the host's.
-        limit: memory that the control group of this process may use (memory.max, or
-            limit_in_bytes); null if it is not limited below ``total``.
-        limit_usage: what the control group uses of ``limit``, less inactive file cache.
-        scope: whose ``total`` it is.
-    """
-
-    available: Bytes | None
-    unused: Bytes | None
-    buffers: Bytes | None
-    cached: Bytes | None
-    shared: Bytes | None
-    reclaimable: Bytes | None
-    zfs_arc: Bytes | None
-    limit: Bytes | None
-    limit_usage: Percent | None
-    scope: MemoryScope | None
-
-
-@frozen
-class Swap:
-    """Swap space.
-
-    Attributes:
-        total: all there is; 0 without any.
-        used: what is taken.
-        free: ``total`` less ``used``.
-        usage: ``used`` of ``total``; null without any.
-        in_bytes_per_sec: read back from swap.
-        out_bytes_per_sec: written to swap.
-    """
-
-    total: Bytes | None
-    used: Bytes | None
-    free: Bytes | None
-    usage: Percent | None
-    in_bytes_per_sec: BytesPerSec | None
-    out_bytes_per_sec: BytesPerSec | None
-
-
-@frozen
-class Stall:
-    """Time in which tasks waited for one resource (pressure stall information, Linux).
-
-    Attributes:
-        some: share of the window in which at least one task waited.
-        full: share of the window in which all that had something to do waited; null where the
-            kernel does not count it.
-        some10: the kernel's own mean of ``some`` over the last 10 s.
-        some60: over the last 60 s.
-        some300: over the last 300 s.
-        full10: the kernel's own mean of ``full`` over the last 10 s.
-        full60: over the last 60 s.
-        full300: over the last 300 s.
-    """
-
-    some: Percent | None
-    full: Percent | None
-    some10: Percent | None
-    some60: Percent | None
-    some300: Percent | None
-    full10: Percent | None
-    full60: Percent | None
-    full300: Percent | None
-
-
-@frozen
-class Pressure:
-    """What tasks had to wait for.
-
-    Attributes:
-        cpu: a processor; null where the kernel does not count it.
-        memory: memory to be freed or read back.
-        io: disks.
-        irq: interrupts to be over; only ``full`` is counted.
-    """
-
-    cpu: Stall | None
-    memory: Stall | None
-    io: Stall | None
-    irq: Stall | None
 
 
 @frozen

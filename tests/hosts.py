@@ -27,21 +27,10 @@ from schema.devices import (
     VolumeStatus,
 )
 from schema.fields import Detail
+from schema.memory import FullMemory, MemoryScope, Swap
 from schema.messages import DataMessage
-from schema.metrics import (
-    Disk,
-    Full,
-    FullCpu,
-    FullMemory,
-    GroupError,
-    MemoryScope,
-    MetricsMessage,
-    OwnCost,
-    Pressure,
-    Stall,
-    Standard,
-    Swap,
-)
+from schema.metrics import Disk, Full, FullCpu, GroupError, MetricsMessage, OwnCost, Standard
+from schema.pressure import Pressure, Stall
 from schema.processes import Process, Processes, ProcessesMessage
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30

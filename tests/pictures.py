@@ -28,20 +28,10 @@ from schema.devices import (
     Temperature,
     VolumeStatus,
 )
+from schema.memory import FullMemory, MemoryScope, Swap
 from schema.messages import Connected
-from schema.metrics import (
-    Disk,
-    Full,
-    FullCpu,
-    FullMemory,
-    MemoryScope,
-    MetricsMessage,
-    OwnCost,
-    Pressure,
-    Stall,
-    Standard,
-    Swap,
-)
+from schema.metrics import Disk, Full, FullCpu, MetricsMessage, OwnCost, Standard
+from schema.pressure import Pressure, Stall
 from schema.processes import Process, Processes, ProcessesMessage
 
 GIB = 2**30

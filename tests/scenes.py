@@ -12,8 +12,9 @@ from attrs import define, field, frozen
 from app.core.source import Source, Window
 from app.settings import Settings
 from schema.fields import Detail
+from schema.memory import Memory
 from schema.messages import DataMessage
-from schema.metrics import Cpu, Disk, Memory, MetricsMessage, Standard
+from schema.metrics import Cpu, Disk, MetricsMessage, Standard
 from tests.relay import Relay, relaying
 from tests.serving import DrivenHub, driven_hub, serving
 

@@ -24,6 +24,7 @@ from schema.fields import (
     Range,
     ResumeReason,
 )
+from schema.memory import Memory
 from schema.messages import (
     Batch,
     ClientMessage,
@@ -39,7 +40,7 @@ from schema.messages import (
     Subscribed,
     Unsubscribe,
 )
-from schema.metrics import Cpu, Disk, Full, Memory, MetricsMessage, Simple, Standard
+from schema.metrics import Cpu, Disk, Full, MetricsMessage, Simple, Standard
 from schema.processes import Processes, ProcessesMessage
 
 # What JSON's readers agree upon: JavaScript has no larger integer.

@@ -24,7 +24,8 @@ from app.sources.groups.procstat import Activity, CoreTime
 from app.sources.groups.sample import HostSample
 from app.sources.groups.standard import render_standard
 from schema.fields import GapReason
-from schema.metrics import GroupError, MemoryScope
+from schema.memory import MemoryScope
+from schema.metrics import GroupError
 
 SECOND = 1_000_000
 SAMPLE = HostSample(

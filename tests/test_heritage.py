@@ -35,8 +35,9 @@ from schema.containers import (
     HeritageContainer,
 )
 from schema.fields import Detail, GapReason
+from schema.memory import Memory
 from schema.messages import DataMessage
-from schema.metrics import Cpu, Disk, Memory, MetricsMessage, Simple, Standard
+from schema.metrics import Cpu, Disk, MetricsMessage, Simple, Standard
 from tests.fake_engine import fake_engine
 from tests.serving import Served, driven_hub, serving
 

@@ -12,7 +12,8 @@ from app.core.source import Window
 from app.sources.groups.machine import Machine
 from app.sources.host import HostSource
 from schema.fields import Detail
-from schema.metrics import Full, MemoryScope
+from schema.memory import MemoryScope
+from schema.metrics import Full
 
 LXCFS = "612 590 0:52 /proc/meminfo /proc/meminfo rw,nosuid - fuse.lxcfs lxcfs rw,user_id=0\n"
 # As it is on a host that serves its containers.

@@ -20,7 +20,7 @@ from app.sources.groups.memory import (
     render_memory,
     render_swap,
 )
-from schema.metrics import Swap
+from schema.memory import Swap
 
 MEMINFO = """\
 MemTotal:       1000 kB

@@ -20,7 +20,7 @@ from app.sources.groups.pressure import (
     Waits,
     render_pressure,
 )
-from schema.metrics import Stall
+from schema.pressure import Stall
 
 NOTHING = PressureCounts(None, None, None, None)
 

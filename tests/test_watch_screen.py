@@ -20,8 +20,9 @@ from app.watch.terminal import pen_for
 from schema.cursor import Cursor
 from schema.errors import ErrorCode
 from schema.fields import GapReason
+from schema.memory import Memory
 from schema.messages import Error, Gap, History
-from schema.metrics import Cpu, Memory, MetricsMessage, Simple, Standard
+from schema.metrics import Cpu, MetricsMessage, Simple, Standard
 from tests import pictures
 from tests.pictures import UP
 from tests.strategies import body, data_messages

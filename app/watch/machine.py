@@ -10,7 +10,8 @@ from app.watch.figures import Pen, level
 from app.watch.picture import Data, Picture
 from app.watch.section import LABEL, Section, labelled, wrapped
 from schema.devices import Temperature
-from schema.metrics import Full, Stall
+from schema.metrics import Full
+from schema.pressure import Stall
 
 BAR = 24
 # More processors than this are drawn as one cell each.

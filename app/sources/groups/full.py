@@ -17,7 +17,8 @@ from app.sources.groups.pressure import render_pressure
 from app.sources.groups.procstat import Activity
 from app.sources.groups.sample import HostSample
 from app.sources.groups.standard import render_standard
-from schema.metrics import Cpu, Full, FullCpu, FullMemory, GroupError, Memory, MemoryScope
+from schema.memory import FullMemory, Memory, MemoryScope
+from schema.metrics import Cpu, Full, FullCpu, GroupError
 
 
 def render_full(window: Window) -> Full:

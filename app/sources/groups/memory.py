@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from app.sources.counters import Counted, Lives, grown, rate
 from app.sources.groups.cpu import percent
 from app.sources.groups.held import HeldFile
-from schema.metrics import Memory, Swap
+from schema.memory import Memory, Swap
 
 KIB = 1024
 

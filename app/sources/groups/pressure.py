@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from app.sources.counters import Counted, Lives, grown
 from app.sources.groups.cpu import MICROSECONDS
 from app.sources.groups.held import HeldFile
-from schema.metrics import Pressure, Stall
+from schema.pressure import Pressure, Stall
 
 RESOURCES = ("cpu", "memory", "io", "irq")
 # The kernel has it, but it was switched off (psi=0).
