@@ -55,6 +55,13 @@ test("memory that is short is worse than as much waiting for a processor", () =>
   assert.equal(text, "Waiting for memory 20 % of the last 5 s");
 });
 
+test("who waits while no processor is busy waits for a limit to be lifted", () => {
+  const waited = (usage, core) => told({ cpu: { ...cpu, usage, perCore: [1, core] }, pressure: stalled(0, 0, 60) }).text;
+  assert.equal(waited(18, 35), "Waiting for a limit of processor time 60 % of the last 5 s");
+  assert.equal(waited(50, 99), "Waiting for a processor 60 % of the last 5 s");
+  assert.equal(waited(70, null), "Waiting for a processor 60 % of the last 5 s");
+});
+
 test("where nothing holds the host up, the line says what is busiest", () => {
   const { kinds, text, more } = told({ pressure: stalled(), diskIo: [{ ...sda, busy: 3 }] });
   assert.deepEqual(kinds, []);

@@ -22,6 +22,9 @@ const MIB = 2 ** 20;
 /** For so many seconds a core has to be busy: for less than that some core always is. */
 const LASTING = 5;
 
+/** From so many percents on a core is busy enough for others to have to wait for it. */
+const BUSY = 60;
+
 /** @typedef {Evidence & { over: string }} Case with that time in words */
 
 /** @type {((evidence: Case) => Finding | Finding[])[]} */
@@ -63,11 +66,14 @@ export function highest(items, value) {
  */
 function waiting({ data, over, processes }) {
   const { cpu, memory, io } = data.pressure ?? {};
+  // Where no processor is busy, it is a quota that tasks wait for: that of a container, mostly.
+  const busiest = Math.max(data.cpu.usage ?? 0, ...(data.cpu.perCore ?? []));
+  const processor = busiest < BUSY ? "a limit of processor time" : "a processor";
   // Memory that is short slows down everything; a queue for processors is what they are there for.
   return [
     { kind: "io", stall: io, from: 10, name: "disk", more: diskUser(data, processes) },
     { kind: "memory", stall: memory, from: 5, name: "memory", more: memoryUser(processes) },
-    { kind: "cpu", stall: cpu, from: 25, name: "a processor", more: cpuUser(processes) },
+    { kind: "cpu", stall: cpu, from: 25, name: processor, more: cpuUser(processes) },
   ].map(({ kind, stall, from, name, more }) => {
     const all = kind !== "cpu" && (stall?.full ?? 0) >= from && `all work stood still ${percent(stall.full)}`;
     return {
