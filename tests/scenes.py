@@ -17,6 +17,7 @@ from schema.messages import DataMessage
 from schema.metrics import Cpu, Disk, MetricsMessage, Standard
 from tests.relay import Relay, relaying
 from tests.serving import DrivenHub, driven_hub, serving
+from transports.base import Wire
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -89,6 +90,12 @@ class Scene:
         """Publish that tick, and none of those before it."""
         self.hub.tick(tick, **options)
         self.now = tick
+
+    async def streams(self) -> None:
+        """Wait until the page has figures on its stream; before, it may have those of a poll."""
+        async with asyncio.timeout(10):
+            while not self.hub.counters.deliveries[Wire.WEBSOCKET]:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
 
     @contextlib.asynccontextmanager
     async def ticking(self) -> AsyncIterator[None]:

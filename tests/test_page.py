@@ -282,6 +282,7 @@ async def test_what_was_missed_while_the_network_was_cut_is_there_after_it(page:
         at.tick(5)
         await visit(page, at.url)
         await is_live(page)
+        await at.streams()
         await tick_comes(at, page, 6)
         at.relay.refusing = True
         at.relay.cut()
@@ -299,6 +300,7 @@ async def test_a_network_that_stalls_makes_the_data_late(page: Page) -> None:
         at.tick(5)
         await visit(page, at.url)
         await is_live(page)
+        await at.streams()
         await tick_comes(at, page, 6)
         accepted = at.relay.accepted
         colour = "getComputedStyle(document.querySelector('.number')).color"
@@ -319,6 +321,7 @@ async def test_a_connection_that_is_dead_is_begun_again(page: Page) -> None:
     async with scene(heartbeat=1000) as at, at.ticking():
         await visit(page, at.url)
         await is_live(page)
+        await at.streams()
         at.relay.half_open()
         await expect(page.locator("#state")).to_have_text("Data is late")
         await is_live(page, within_s=20)
