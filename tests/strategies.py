@@ -101,35 +101,26 @@ standards = st.builds(
     uptime=numbers,
     hostname=st.text(),
 )
-metrics_messages = st.builds(
-    MetricsMessage,
-    timestamp=counts,
-    cursor=cursors,
-    host=st.text(),
-    interval_ms=counts,
-    window_ms=counts,
-    data=simples | standards | values(Full),
-)
-containers_messages = st.builds(
-    ContainersMessage,
-    timestamp=counts,
-    cursor=cursors,
-    host=st.text(),
-    interval_ms=counts,
-    window_ms=counts,
-    data=values(list[Container] | list[HeritageContainer]),
-)
-processes_messages = st.builds(
-    ProcessesMessage,
-    timestamp=counts,
-    cursor=cursors,
-    host=st.text(),
-    interval_ms=counts,
-    window_ms=counts,
-    data=values(Processes),
-)
+
+
+def messages_of(cls: type[Any], data: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw messages of a channel."""
+    return st.builds(
+        cls,
+        timestamp=counts,
+        cursor=cursors,
+        host=st.text(),
+        interval_ms=counts,
+        window_ms=counts,
+        data=data,
+    )
+
+
+metrics_messages = messages_of(MetricsMessage, simples | standards | values(Full))
 data_messages: st.SearchStrategy[MetricsMessage | ContainersMessage | ProcessesMessage] = (
-    metrics_messages | containers_messages | processes_messages
+    metrics_messages
+    | messages_of(ContainersMessage, values(list[Container] | list[HeritageContainer]))
+    | messages_of(ProcessesMessage, values(Processes))
 )
 gaps = st.builds(
     Gap,
